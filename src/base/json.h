@@ -1,0 +1,55 @@
+/* yyjson on an arena: reading, building and writing JSON without malloc. Numbers are kept as written
+ * (raw), so that 1.0 stays 1.0 and 1e400 stays itself. Duplicate members and depth are refused by the
+ * reader here, since the library takes them. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <yyjson.h>
+
+#include "base/arena.h"
+
+#define JSON_MAX_DEPTH 8 /* of attributes; the object itself is 1 */
+
+/* Why a text was refused, and where: pointer is an RFC 6901 JSON pointer ("" = the whole). */
+struct json_fault {
+    enum { JSON_SYNTAX, JSON_DUPLICATE, JSON_TOO_DEEP } kind;
+    struct str pointer;
+    char why[128];
+};
+
+/* Values live in the arena. */
+yyjson_alc json_alc(struct arena *);
+
+/* Parse strictly (RFC 8259, UTF-8, no lone surrogates, no BOM, nothing behind). max_depth counts
+ * containers from the root (a flat object is 1). Iterative: depth cannot hurt the stack.
+ * fails: RC_INVALID, ret_fault says why (may be NULL). */
+MUST enum rc json_read(struct arena *, struct str text, int max_depth, yyjson_val **ret_root, struct json_fault *ret_fault);
+
+struct str json_write(struct arena *, const yyjson_val *);
+struct str json_write_mut(struct arena *, const yyjson_mut_doc *);
+yyjson_mut_doc *json_doc(struct arena *); /* with an empty object as root */
+
+struct str json_str(yyjson_val *);     /* of a string value; STR_NONE else */
+struct str json_raw(yyjson_val *);     /* of a number as written; STR_NONE else */
+yyjson_val *json_member(yyjson_val *object, const char *name);
+/* Typed members; the fallback where the member is missing or of another type. */
+struct str json_member_str(yyjson_val *object, const char *name, struct str fallback);
+int64_t json_member_i64(yyjson_val *object, const char *name, int64_t fallback);
+bool json_member_bool(yyjson_val *object, const char *name, bool fallback);
+
+/* Add members; strings are copied. The names must be literals. Text must be UTF-8. */
+void json_add_str(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, struct str);
+void json_add_i64(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, int64_t);
+void json_add_bool(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, bool);
+void json_add_null(yyjson_mut_doc *, yyjson_mut_val *object, const char *name);
+/* A moment as RFC 3339; 0 gives null. */
+void json_add_time(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, int64_t at_ms);
+/* JSON text that is known to be valid, embedded as it is; not copied. */
+void json_add_raw(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, struct str json);
+yyjson_mut_val *json_add_obj(yyjson_mut_doc *, yyjson_mut_val *object, const char *name);
+yyjson_mut_val *json_add_arr(yyjson_mut_doc *, yyjson_mut_val *object, const char *name);
+
+/* Append "/<token>" to a JSON pointer, escaping ~ and / (RFC 6901 section 3). */
+struct str json_pointer(struct arena *, struct str parent, struct str token);
+
+#endif
