@@ -1,0 +1,37 @@
+/* Who is told what: an entry with notice_at_ms becomes one event, told at least once with the same id. */
+#ifndef CORE_NOTICE_H
+#define CORE_NOTICE_H
+
+#include "core/ports.h"
+
+#define NOTICE_AGAIN_MAX_MS 3600000 /* longest wait between two tries */
+#define NOTICE_GIVE_UP_MS 259200000 /* 3 days of tries */
+
+struct notice {
+    struct str key;
+    int64_t seq;
+    struct event event;
+    bool moot; /* nothing to tell any more (an uncertain delivery that was resolved in time): done without telling */
+};
+struct notice_list {
+    struct notice *items;
+    int count;
+    bool more;
+    int64_t next_at_ms; /* earliest later notice, 0 = none */
+};
+
+/* The notices that are due, with their events rendered. in: limit <= PAGE_MAX. */
+MUST enum rc notices_due(struct world *, struct call *, int limit, struct notice_list *ret_list);
+/* Tell one; touches no store, may block. */
+enum told notice_send(struct world *, struct call *, const struct notice *, int64_t *ret_again_at_ms);
+/* Note it down; again_at_ms of a TOLD_AGAIN without a wish: grows with the notice's age. */
+MUST enum rc notice_done(struct world *, struct call *, const struct notice *, enum told, int64_t again_at_ms);
+/* All three for homes where sending may block: at most limit. */
+MUST enum rc notices_send(struct world *, struct call *, int limit, int *ret_count);
+
+/* UUIDv7 of an entry: its time and the head of SHA-256(key, seq): the same at every try (RFC 9562 section 5.7). */
+struct str notice_event_id(struct arena *, struct str key, const struct entry *);
+/* A fresh UUIDv7 from time and random bits. */
+struct str uuid7(struct arena *, int64_t at_ms, const unsigned char random[10]);
+
+#endif
