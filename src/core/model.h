@@ -111,6 +111,21 @@ struct wake {
     int64_t at_ms; /* 0 = now */
 };
 
+/* What a call brought about, counted in the unit that the name says; the home adds it to its metrics after the commit. */
+/* clang-format off */
+#define TALLIES(X) \
+    X(devices_created) X(updates_accepted) X(updates_delivered) X(updates_satisfied) X(updates_rejected) X(updates_cancelled) X(updates_dead) \
+    X(deliveries_delivered) X(deliveries_satisfied) X(deliveries_rejected) X(deliveries_no_effect) X(deliveries_uncertain) X(deliveries_dead) \
+    X(attempts_effect) X(attempts_same) X(attempts_no_effect) X(attempts_stop) X(attempts_unsure) X(attempts_rejected) \
+    X(notices_told) X(notices_given_up) X(breaker_opened) X(leases_lost)
+/* clang-format on */
+enum tally {
+#define X(name) TALLY_##name,
+    TALLIES(X)
+#undef X
+    TALLY_COUNT
+};
+
 struct call {
     struct arena *arena;  /* all that the call returns lives here */
     struct str id;        /* UUIDv7, the request id */
@@ -122,6 +137,7 @@ struct call {
     char why[256];        /* words for the log and the problem's detail */
     struct wake wakes[WAKES_MAX]; /* carried out by the home after the commit */
     int wake_count;
+    int64_t tallies[TALLY_COUNT]; /* valid only if the call's commit became durable */
     bool wrote;           /* the call committed something */
     bool on_pool;         /* runs in a pool job: the gate refuses the store */
 };
