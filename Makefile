@@ -42,7 +42,7 @@ B_yyjson := $(if $(filter fuzz,$(MODE)),$(B)/libyyjson.a,build/deps/libyyjson.a)
 lib_src := $(sort $(wildcard src/base/*.c src/core/*.c src/adapters/*.c))
 home_src := $(sort $(filter-out src/home/main_%.c,$(wildcard src/home/*.c)))
 test_src := $(sort $(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
-fuzz_src := $(sort $(wildcard tests/fuzz_*.c))
+fuzz_src := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)))
 bench_src := $(sort $(wildcard bench/bench_*.c))
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 libs := $(B)/libhome.a $(B)/libhourbell.a
@@ -50,17 +50,20 @@ programs := $(if $(wildcard src/home/main_hourbell.c),$(B)/hourbell)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 .SUFFIXES:
-.PHONY: all build where tests run demo demo-import test test-long fuzz fuzz-build bench bench-build lint fmt fmt-check cov promises \
+.PHONY: all build where how tests run demo demo-import test test-long fuzz fuzz-build bench bench-build lint fmt fmt-check cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
 	@script/deps run
 	@+$(MAKE) --no-print-directory build
 build: $(programs) $(libs)
-where: # the folder of this MODE and CC
+where: # the folder of this MODE and CC, for scripts
 	@echo $(B)
-tests: $(programs) $(B)/tests ## build the program and its tests
+how: # the compiler's flags, for analysers
+	@echo $(filter-out -MD -MP,$(CPPFLAGS)) $(filter-out -f% -W%,$(CFLAGS))
+tests: $(programs) $(B)/tests fuzz-build ## build the program and its tests
 fuzz-build: $(patsubst tests/%.c,$(B)/%,$(fuzz_src))
 bench-build: $(programs) $(patsubst bench/%.c,$(B)/%,$(bench_src))
 
@@ -85,8 +88,8 @@ $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 	$(link)
 $(B)/tests: $(call objects,$(test_src)) $(libs) $(B_yyjson)
 	$(link)
-$(B)/fuzz_%: $(B)/obj/tests/fuzz_%.o $(libs) $(B_yyjson)
-	$(link) -fsanitize=fuzzer
+$(B)/fuzz_%: $(B)/obj/tests/fuzz_%.o $(libs) $(B_yyjson) $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz_main.o)
+	$(link) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer)
 $(B)/bench_%: $(B)/obj/bench/bench_%.o $(libs) $(B_yyjson)
 	$(link)
 

@@ -26,7 +26,7 @@ static size_t test_count;
 struct options {
     char *const *filters; /* names must hold one of these */
     int filter_count;
-    int job_count;
+    int job_count, patience; /* patience: limits are this many times as long */
     bool slow, list, verbose, keep;
 };
 
@@ -274,7 +274,8 @@ static bool finish(struct job *job, int status, const struct options *options)
         printf("FAILED  %s/%s (%lld ms)\n", module_of(test), test->name, took_ms);
         show_output(job->output);
         if (job->timed_out) {
-            printf("%s:%d: did not end within %d s\n", test->file, test->line, test->limit_s);
+            printf("%s:%d: did not end within %d s\n", test->file, test->line,
+                   test->limit_s * options->patience);
         } else if (WIFSIGNALED(status)) {
             printf("%s:%d: ended by signal %d (%s)\n", test->file, test->line, WTERMSIG(status),
                    strsignal(WTERMSIG(status)));
@@ -311,13 +312,14 @@ static bool is_wanted(const struct test *test, const struct options *options)
 }
 
 /* Kills what has run too long; returns how long the rest may still take. */
-static int64_t enforce_limits(struct job *jobs, int job_count)
+static int64_t enforce_limits(struct job *jobs, const struct options *options)
 {
     int64_t now = now_ms(), next_ms = 60 * 1000;
-    for (int i = 0; i < job_count; i++) {
+    for (int i = 0; i < options->job_count; i++) {
         struct job *job = &jobs[i];
         if (job->test && !job->timed_out) {
-            int64_t left_ms = job->started_at_ms + job->test->limit_s * 1000 - now;
+            int64_t limit_ms = (int64_t)job->test->limit_s * options->patience * 1000;
+            int64_t left_ms = job->started_at_ms + limit_ms - now;
             if (left_ms <= 0) {
                 job->timed_out = true;
                 kill(-job->pid, SIGKILL);
@@ -332,10 +334,10 @@ static int64_t enforce_limits(struct job *jobs, int job_count)
 static void wait_for_any(struct job *jobs, const struct options *options, const sigset_t *child,
                          int *passed, int *failed)
 {
-    int64_t wait_ms = enforce_limits(jobs, options->job_count);
+    int64_t wait_ms = enforce_limits(jobs, options);
     struct timespec limit = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
     if (sigtimedwait(child, NULL, &limit) < 0 && errno == EAGAIN) {
-        enforce_limits(jobs, options->job_count);
+        enforce_limits(jobs, options);
     }
     for (int i = 0; i < options->job_count; i++) {
         int status = 0;
@@ -382,11 +384,14 @@ static int by_place(const void *a, const void *b)
 
 static struct options options_of(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"list", no_argument, NULL, 'l'},       {"long", no_argument, NULL, 's'},
-        {"keep", no_argument, NULL, 'k'},       {"verbose", no_argument, NULL, 'v'},
-        {"jobs", required_argument, NULL, 'j'}, {0}};
-    struct options options = {.job_count = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+    static const struct option names[] = {{"list", no_argument, NULL, 'l'},
+                                          {"long", no_argument, NULL, 's'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"patience", required_argument, NULL, 'p'},
+                                          {0}};
+    struct options options = {.job_count = (int)sysconf(_SC_NPROCESSORS_ONLN), .patience = 1};
     for (int option; (option = getopt_long(argc, argv, "vj:", names, NULL)) != -1;) {
         switch (option) {
         case 'l':
@@ -404,8 +409,12 @@ static struct options options_of(int argc, char **argv)
         case 'j':
             options.job_count = (int)strtol(optarg, NULL, 10);
             break;
+        case 'p':
+            options.patience = (int)strtol(optarg, NULL, 10);
+            break;
         default:
-            fputs("usage: tests [--list] [--long] [--keep] [-v] [-jN] [PART-OF-A-NAME...]\n",
+            fputs("usage: tests [--list] [--long] [--keep] [-v] [-jN] [--patience N] "
+                  "[PART-OF-A-NAME...]\n",
                   stderr);
             exit(2);
         }

@@ -12,7 +12,7 @@
  *
  *     build/dev/tests              all but the slow ones
  *     build/dev/tests window/ P2   those whose name, file/sentence, holds one of these
- *     build/dev/tests --list | --long | -v | -j4 | --keep */
+ *     build/dev/tests --list | --long | -v | -j4 | --keep | --patience 5 (limits times 5) */
 #ifndef TEST_H
 #define TEST_H
 
