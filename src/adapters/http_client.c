@@ -1,0 +1,346 @@
+/* libcurl in the one way this project uses it. The rule it keeps: of every exchange it can say whether a byte
+ * left, whether the whole request left, and whether an answer began; and a write leaves at most once.
+ * What an end means is left to the adapters. */
+#include "adapters/http_client.h"
+
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define ANSWER_GIVE_UP_BYTES                                                                       \
+    ((size_t)64 << 20) /* beyond this an answer is no longer read to its end */
+
+struct http_client {
+    CURL *easy;
+    struct http_client_options options;
+    char proxy[512], ca_file[1024];
+};
+
+/* One exchange under way: what the callbacks of libcurl need. */
+struct running {
+    const struct http_client *client;
+    const struct http_exchange *exchange;
+    struct http_answer *answer;
+    struct call *call;
+    struct clock *clock;
+    struct text body;
+    size_t answer_bytes;
+    int starts;    /* how often libcurl was about to send the request */
+    bool too_late; /* send_before had passed */
+    bool refused;  /* an address was not allowed */
+    char error[CURL_ERROR_SIZE];
+};
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_started = CURLE_FAILED_INIT;
+
+static void curl_start(void)
+{
+    curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* The connection stands and nothing of the request has left. Also called before each silent repeat. */
+static int about_to_send(void *context, char *peer, char *own, int peer_port, int own_port)
+{
+    struct running *running = context;
+    const struct http_exchange *exchange = running->exchange;
+    (void)peer, (void)own, (void)peer_port, (void)own_port;
+    if (running->starts > 0 && exchange->write) {
+        return CURL_PREREQFUNC_ABORT;
+    }
+    int64_t now_ms = clock_now_ms(running->clock);
+    if (exchange->send_before_at_ms && now_ms >= exchange->send_before_at_ms) {
+        running->too_late = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    running->starts++;
+    running->answer->sent_at_ms = now_ms;
+    return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct running *running = context;
+    const struct http_client_options *options = &running->client->options;
+    (void)purpose;
+    if (options->address_allowed &&
+        !options->address_allowed(options->context, &address->addr, (socklen_t)address->addrlen)) {
+        running->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static size_t take_header(char *bytes, size_t size, size_t count, void *context)
+{
+    struct running *running = context;
+    struct http_answer *answer = running->answer;
+    struct arena *arena = running->call->arena;
+    struct str line = {bytes, size * count};
+    struct str value = line;
+    if (str_starts(line, STR("HTTP/"))) { /* a new head: 100 Continue had one of its own */
+        answer->header_count = 0;
+        return size * count;
+    }
+    struct str name = text_cut(&value, ':');
+    if (name.len == line.len || answer->header_count == HTTP_ANSWER_HEADERS_MAX) {
+        return size * count;
+    }
+    while (value.len && (value.s[value.len - 1] == '\r' || value.s[value.len - 1] == '\n')) {
+        value.len--;
+    }
+    answer->headers[answer->header_count++] = (struct header){
+        .name = text_lower(arena, name), .value = arena_copy(arena, text_trim(value))};
+    return size * count;
+}
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct running *running = context;
+    size_t fresh = size * count, room = running->body.max_bytes - running->body.len;
+    running->answer_bytes += fresh;
+    if (running->answer_bytes > ANSWER_GIVE_UP_BYTES) {
+        return 0; /* libcurl: CURLE_WRITE_ERROR */
+    }
+    if (fresh > room) {
+        running->answer->cut = true;
+    }
+    text_add(&running->body, (struct str){bytes, fresh > room ? room : fresh});
+    return fresh;
+}
+
+enum rc http_client_open(struct call *call, const struct http_client_options *options,
+                         struct http_client **ret_client)
+{
+    pthread_once(&curl_once, curl_start);
+    struct http_client *client = calloc(1, sizeof(*client));
+    CURL *easy = curl_started == CURLE_OK && client ? curl_easy_init() : NULL;
+    if (!easy) {
+        free(client);
+        return call_why(call, RC_BROKEN, "libcurl did not start");
+    }
+    client->easy = easy;
+    client->options = *options;
+    if (options->proxy.len >= sizeof(client->proxy) ||
+        options->ca_file.len >= sizeof(client->ca_file)) {
+        http_client_close(client);
+        return call_why(call, RC_BROKEN, "the proxy or the CA file has too long a name");
+    }
+    (void)snprintf(client->proxy, sizeof(client->proxy), STR_FMT, STR_ARG(options->proxy));
+    (void)snprintf(client->ca_file, sizeof(client->ca_file), STR_FMT, STR_ARG(options->ca_file));
+    *ret_client = client;
+    return RC_OK;
+}
+
+void http_client_close(struct http_client *client)
+{
+    if (client) {
+        curl_easy_cleanup(client->easy);
+        free(client);
+    }
+}
+
+static void list_free(struct curl_slist **list)
+{
+    curl_slist_free_all(*list);
+}
+
+/* libcurl sends "name:" as "remove this header" and "name;" as an empty one. */
+static bool list_add(struct curl_slist **list, struct arena *arena, struct header header)
+{
+    struct str line = header.value.len ? arena_printf(arena, STR_FMT ": " STR_FMT,
+                                                      STR_ARG(header.name), STR_ARG(header.value))
+                                       : arena_printf(arena, STR_FMT ";", STR_ARG(header.name));
+    if (memchr(line.s, '\r', line.len) || memchr(line.s, '\n', line.len) ||
+        memchr(line.s, 0, line.len)) {
+        return false; /* no line of the request is ever made by a value */
+    }
+    struct curl_slist *longer = curl_slist_append(*list, line.s);
+    if (!longer) {
+        abort();
+    }
+    *list = longer;
+    return true;
+}
+
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        CURLcode set_code = curl_easy_setopt(easy, option, value);                                 \
+        assert(set_code == CURLE_OK);                                                              \
+        (void)set_code;                                                                            \
+    } while (0)
+
+/* What is the same for every exchange. The handle keeps its connection through curl_easy_reset. */
+static void set_always(const struct http_client *client, struct running *running)
+{
+    CURL *easy = client->easy;
+    int64_t connect_ms = client->options.connect_timeout_ms;
+    curl_easy_reset(easy);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROXY, client->proxy); /* "" also keeps the environment's proxies out */
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_MAXAGE_CONN, (long)HTTP_IDLE_MAX_S);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms ? connect_ms : HTTP_CONNECT_TIMEOUT_MS));
+    SET(CURLOPT_ERRORBUFFER, running->error);
+    SET(CURLOPT_USERAGENT, "hourbell");
+    if (client->ca_file[0]) {
+        SET(CURLOPT_CAINFO, client->ca_file);
+    }
+    SET(CURLOPT_PREREQFUNCTION, about_to_send);
+    SET(CURLOPT_PREREQDATA, running);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, running);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, running);
+    SET(CURLOPT_WRITEFUNCTION, take_body);
+    SET(CURLOPT_WRITEDATA, running);
+}
+
+static void set_request(CURL *easy, const struct http_exchange *exchange, struct str method,
+                        struct str url, struct curl_slist *headers)
+{
+    bool has_body = !str_is(method, "GET") && !str_is(method, "HEAD");
+    SET(CURLOPT_URL, url.s);
+    SET(CURLOPT_TIMEOUT_MS, (long)(exchange->timeout_ms ? exchange->timeout_ms : 10000));
+    SET(CURLOPT_HTTPHEADER, headers);
+    if (has_body) { /* a request with a method that may have a body always states its length */
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len);
+        SET(CURLOPT_POSTFIELDS, exchange->body.len ? exchange->body.s : "");
+        SET(CURLOPT_CUSTOMREQUEST, method.s);
+    } else if (str_is(method, "HEAD")) {
+        SET(CURLOPT_NOBODY, 1L);
+    } else {
+        SET(CURLOPT_HTTPGET, 1L);
+    }
+}
+
+static enum http_end end_of(struct running *running, CURLcode code)
+{
+    const struct http_exchange *exchange = running->exchange;
+    struct http_answer *answer = running->answer;
+    long status = 0, request_bytes = 0;
+    curl_off_t uploaded = 0;
+    CURL *easy = running->client->easy;
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    (void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    answer->status = (int)status;
+    if (code == CURLE_OK) {
+        return HTTP_ANSWERED;
+    }
+    if (running->too_late && running->starts == 0) {
+        return HTTP_NOT_SENT;
+    }
+    if (running->starts == 0) {
+        return HTTP_NO_CONNECTION;
+    }
+    /* A refused silent repeat: the counters are those of the repeat, so take the first for complete. */
+    bool repeated = code == CURLE_ABORTED_BY_CALLBACK;
+    if (!repeated && !status && (request_bytes == 0 || (size_t)uploaded < exchange->body.len)) {
+        return HTTP_INCOMPLETE;
+    }
+    return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_LOST;
+}
+
+void http_client_perform(struct http_client *client, struct call *call, struct clock *clock,
+                         const struct http_exchange *exchange, struct http_answer *ret_answer)
+{
+    CLEANUP(list_free) struct curl_slist *headers = NULL;
+    struct str method = arena_copy(call->arena, exchange->method);
+    struct str url = arena_copy(call->arena, exchange->url);
+    struct running running = {
+        .client = client, .exchange = exchange, .answer = ret_answer, .call = call, .clock = clock};
+    int64_t began_ms = clock_boot_ms(clock);
+    size_t max_bytes =
+        exchange->answer_max_bytes ? exchange->answer_max_bytes : HTTP_ANSWER_MAX_BYTES;
+    *ret_answer = (struct http_answer){
+        .headers = arena_array(call->arena, struct header, HTTP_ANSWER_HEADERS_MAX)};
+    text_open(&running.body, call->arena, max_bytes);
+    bool sound = list_add(&headers, call->arena, (struct header){STR("Expect"), STR_NONE});
+    headers->data[strlen(headers->data) - 1] = ':'; /* "Expect:" = do not ask for 100 Continue */
+    for (size_t i = 0; i < exchange->header_count; i++) {
+        sound = sound && list_add(&headers, call->arena, exchange->headers[i]);
+    }
+    if (!sound) {
+        ret_answer->end = HTTP_NO_CONNECTION;
+        ret_answer->why = STR("a header holds a control byte");
+        return;
+    }
+    set_always(client, &running);
+    set_request(client->easy, exchange, method, url, headers);
+    CURLcode code = curl_easy_perform(client->easy);
+    ret_answer->end = end_of(&running, code);
+    ret_answer->body = text_str(&running.body);
+    ret_answer->duration_ms = clock_boot_ms(clock) - began_ms;
+    if (ret_answer->end == HTTP_NOT_SENT || ret_answer->end == HTTP_NO_CONNECTION) {
+        ret_answer->sent_at_ms = 0;
+    }
+    if (running.refused && ret_answer->end == HTTP_NO_CONNECTION) {
+        ret_answer->why = STR("the address is not allowed");
+    } else if (code != CURLE_OK) {
+        ret_answer->why = arena_copy(
+            call->arena, str_of(running.error[0] ? running.error : curl_easy_strerror(code)));
+    }
+    /* The handle outlives this frame: nothing in it may point here. */
+    curl_easy_reset(client->easy);
+}
+
+/* ---- a transport of many ------------------------------------------------------------------------ */
+
+struct client_transport {
+    struct http_transport port;
+    struct http_client **clients;
+    int slots;
+};
+
+static void transport_perform(struct http_transport *port, struct call *call, struct world *world,
+                              int slot, const struct http_exchange *exchange,
+                              struct http_answer *ret_answer)
+{
+    struct client_transport *transport = (struct client_transport *)port;
+    assert(slot >= 0 && slot < transport->slots);
+    http_client_perform(transport->clients[slot], call, world->clock, exchange, ret_answer);
+}
+
+static const struct http_transport_ops client_transport_ops = {.perform = transport_perform};
+
+enum rc http_client_transport_open(struct call *call, const struct http_client_options *options,
+                                   int slots, struct http_transport **ret_transport)
+{
+    struct client_transport *transport = calloc(1, sizeof(*transport));
+    struct http_client **clients = calloc((size_t)slots, sizeof(struct http_client *));
+    if (!transport || !clients) {
+        abort();
+    }
+    *transport = (struct client_transport){{&client_transport_ops}, clients, slots};
+    for (int i = 0; i < slots; i++) {
+        enum rc rc = http_client_open(call, options, &clients[i]);
+        if (rc != RC_OK) {
+            http_client_transport_close(&transport->port);
+            return rc;
+        }
+    }
+    *ret_transport = &transport->port;
+    return RC_OK;
+}
+
+void http_client_transport_close(struct http_transport *port)
+{
+    struct client_transport *transport = (struct client_transport *)port;
+    if (!transport) {
+        return;
+    }
+    for (int i = 0; i < transport->slots; i++) {
+        http_client_close(transport->clients[i]);
+    }
+    free(transport->clients);
+    free(transport);
+}

@@ -1,0 +1,39 @@
+/* Outbound HTTP(S) by libcurl: one easy handle, hence one connection, per client. Follows no redirect, takes
+ * no proxy from the environment, sends Content-Length always, keeps an idle connection for less than SAP's 60 s,
+ * and refuses libcurl's silent repeat of a write. */
+#ifndef ADAPTERS_HTTP_CLIENT_H
+#define ADAPTERS_HTTP_CLIENT_H
+
+#include <sys/socket.h>
+
+#include "adapters/http_exchange.h"
+
+#define HTTP_CONNECT_TIMEOUT_MS 5000
+#define HTTP_IDLE_MAX_S                                                                            \
+    50 /* SAP's ICM and Web Dispatcher close at 60 s: SAP Help, "icm/keep_alive_timeout" */
+
+struct http_client_options {
+    struct str proxy;           /* "" = none */
+    struct str ca_file;         /* "" = the system's */
+    int64_t connect_timeout_ms; /* 0 = HTTP_CONNECT_TIMEOUT_MS */
+    /* May we connect to this address? Asked for the very address that the socket is then connected to, after the one
+     * resolution, so a name cannot point elsewhere between check and use. NULL = any. safe: must be callable from any thread */
+    bool (*address_allowed)(void *context, const struct sockaddr *, socklen_t size_bytes);
+    void *context;
+};
+
+struct http_client;
+/* fails: RC_BROKEN libcurl did not start. The strings of the options are copied. */
+MUST enum rc http_client_open(struct call *, const struct http_client_options *,
+                              struct http_client **ret_client);
+void http_client_close(struct http_client *);
+/* Carry one exchange out; blocks. One thread at a time. The clock is asked just before the first byte. */
+void http_client_perform(struct http_client *, struct call *, struct clock *,
+                         const struct http_exchange *, struct http_answer *ret_answer);
+
+/* A transport of `slots` clients. Each slot is used by one thread at a time, different ones in parallel. */
+MUST enum rc http_client_transport_open(struct call *, const struct http_client_options *,
+                                        int slots, struct http_transport **ret_transport);
+void http_client_transport_close(struct http_transport *);
+
+#endif

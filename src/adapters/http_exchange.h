@@ -1,0 +1,61 @@
+/* One HTTP exchange as adapters ask for it: a request, and how it ended. Who carries it out is the
+ * transport's choice: http_client.c (libcurl) or a server in the same process (downstream_mock.c). Both
+ * tell in the same words how far it came, because that decides whether a write may have had an effect. */
+#ifndef ADAPTERS_HTTP_EXCHANGE_H
+#define ADAPTERS_HTTP_EXCHANGE_H
+
+#include "core/ports.h"
+
+#define HTTP_ANSWER_HEADERS_MAX 64
+#define HTTP_ANSWER_MAX_BYTES ((size_t)1 << 20) /* of a body, unless the exchange says otherwise */
+
+struct http_exchange {
+    struct str method, url;
+    const struct header *headers; /* names in any case; content-length is the transport's */
+    size_t header_count;
+    struct str body;
+    int64_t timeout_ms;        /* for all of it; 0 = 10 s */
+    bool write;                /* may have an effect: never repeated silently */
+    int64_t send_before_at_ms; /* no first byte at or after this moment; 0 = any time */
+    size_t answer_max_bytes;   /* of the body; 0 = HTTP_ANSWER_MAX_BYTES */
+};
+
+enum http_end {
+    HTTP_ANSWERED,      /* status, headers, and the body (or as much as was asked for: `cut`) */
+    HTTP_NOT_SENT,      /* send_before had passed when the connection stood: no byte left */
+    HTTP_NO_CONNECTION, /* name, refused address, connect, TLS: no byte left */
+    HTTP_INCOMPLETE, /* it broke off before the request was complete, so nobody can have executed it (RFC 9112 section 8) */
+    HTTP_LOST, /* the whole request left, then the connection broke before the whole answer was here */
+    HTTP_TIMEOUT, /* the whole request left, and the whole answer did not come in time */
+};
+
+struct http_answer {
+    enum http_end end;
+    int status;             /* 0 = none came; may be set without HTTP_ANSWERED */
+    struct header *headers; /* names in lower case */
+    size_t header_count;
+    struct str body;
+    bool cut;           /* the body was longer than asked for */
+    int64_t sent_at_ms; /* first byte of the request; 0 = no byte left */
+    int64_t duration_ms;
+    struct str why; /* words for the log; "" when answered */
+};
+
+/* The first header of that (lower case) name; STR_NONE if there is none. */
+struct str http_answer_header(const struct http_answer *, const char *name);
+/* Seconds or a date (RFC 9110 section 10.2.3) as a moment; 0 = absent or absurd. At most max_ms from now on. */
+int64_t http_retry_after(struct str value, int64_t now_ms, int64_t max_ms);
+const char *http_end_name(enum http_end);
+
+struct http_transport_ops;
+struct http_transport {
+    const struct http_transport_ops *ops;
+};
+struct http_transport_ops {
+    /* Carry one exchange out. in: slot: a connection of its own, one thread at a time. out: strings in call->arena.
+     * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte. */
+    void (*perform)(struct http_transport *, struct call *, struct world *, int slot,
+                    const struct http_exchange *, struct http_answer *);
+};
+
+#endif
