@@ -142,7 +142,8 @@ static const char *path_join(const char *folder, const char *relative)
     static char kept[256][PATH_MAX];
     static size_t kept_count;
     assert(kept_count < COUNT_OF(kept));
-    snprintf(kept[kept_count], sizeof kept[0], "%s/%s", folder, relative);
+    int len = snprintf(kept[kept_count], sizeof kept[0], "%s/%s", folder, relative);
+    assert(len > 0 && (size_t)len < sizeof kept[0]);
     return kept[kept_count++];
 }
 
