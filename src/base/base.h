@@ -73,7 +73,7 @@ static inline bool str_starts(struct str a, struct str prefix)
 static inline struct str str_from(struct str a, size_t at)
 {
     assert(at <= a.len);
-    return (struct str){a.s + at, a.len - at};
+    return (struct str){at ? a.s + at : a.s, a.len - at}; /* NULL + 0 is undefined in C */
 }
 
 /* The first len bytes of a; len <= a.len. */
