@@ -29,6 +29,6 @@ int cmd_export(const struct args *);  /* cmd_export.c */
 int cmd_backup(const struct args *);  /* cmd_backup.c */
 int cmd_restore(const struct args *); /* cmd_restore.c */
 int cmd_check(const struct args *);   /* cmd_check.c */
-int cmd_version(const struct args *); /* main_hourbell.c */
+int cmd_version(const struct args *); /* cmd_version.c */
 
 #endif

@@ -99,9 +99,6 @@ const struct command *command_find(const struct command_table *, int argc, char 
                                    int *ret_words);
 /* Print the help of one command, or of the program (NULL). */
 void command_help(const struct command_table *, const struct command *, FILE *);
-/* How many letters two words differ by: insertions, deletions, replacements, neighbours swapped. <= 64 letters. */
-int command_distance(const char *a, const char *b);
-
 /* Tell on standard error, with the program's and the command's name in front; hands exit_code on, for `return`. */
 int command_fail(const struct args *, enum exit_code, const char *format, ...) PRINTF(3, 4);
 

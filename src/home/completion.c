@@ -1,0 +1,288 @@
+/* Completions for bash, zsh and fish, printed from the table of sub-commands: names of commands, options and
+ * the words of a choice; files and folders where an option takes one. Nothing asks the server. */
+#include "home/manual.h"
+
+/* The n-th word (0 or 1) of a command's name; length 0 = it has none. */
+static struct str name_word(const struct command *command, int n)
+{
+    const char *blank = strchr(command->name, ' ');
+    if (n == 0) {
+        return (struct str){command->name,
+                            blank ? (size_t)(blank - command->name) : strlen(command->name)};
+    }
+    return blank ? str_of(blank + 1) : STR_NONE;
+}
+
+/* Is this row the first with its first word? */
+static bool starts_group(const struct command_table *table, const struct command *command)
+{
+    return command == table->commands ||
+           !str_equal(name_word(command, 0), name_word(command - 1, 0));
+}
+
+static void words_of(FILE *out, const struct option *options)
+{
+    for (; options && options->type != OPTION_END; options++) {
+        fprintf(out, " --%s", options->name);
+    }
+}
+
+/* The options of a command whose values are of one kind, as a pattern of bash's case: --conf|--state. */
+static bool bash_pattern(FILE *out, const struct command_table *table, enum option_type type,
+                         bool print)
+{
+    bool any = false;
+    const struct option *lists[64] = {table->client_options, command_common_options};
+    size_t count = 2;
+    for (const struct command *command = table->commands; command->name && count < COUNT_OF(lists);
+         command++) {
+        if (command->options) {
+            lists[count++] = command->options;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (const struct option *option = lists[i]; option->type != OPTION_END; option++) {
+            if (option->type == type) {
+                if (print) {
+                    fprintf(out, "%s--%s", any ? "|" : "", option->name);
+                }
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+static void bash_choices(FILE *out, const struct command *command)
+{
+    for (const struct option *option = command->options; option && option->type != OPTION_END;
+         option++) {
+        if (option->type == OPTION_CHOICE) {
+            fprintf(out, "    \"%s --%s\") COMPREPLY=($(compgen -W \"", command->name,
+                    option->name);
+            for (const char *at = option->value; *at; at++) {
+                fputc(*at == '|' ? ' ' : *at, out);
+            }
+            fputs("\" -- \"$current\")); return ;;\n", out);
+        }
+    }
+}
+
+static void completion_bash(const struct command_table *table, FILE *out)
+{
+    fputs("# bash completion of hourbell; made by: hourbell help --completion bash\n_hourbell() {\n"
+          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} "
+          "command=${COMP_WORDS[1]:-}\n"
+          "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W "
+          "\"help",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        if (starts_group(table, command)) {
+            fprintf(out, " " STR_FMT, STR_ARG(name_word(command, 0)));
+        }
+    }
+    fputs("\" -- \"$current\"))\n        return\n    fi\n    case $command in\n", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        struct str group = name_word(command, 0);
+        if (!starts_group(table, command) || name_word(command, 1).len == 0) {
+            continue;
+        }
+        fprintf(
+            out,
+            "    " STR_FMT
+            ")\n        if [ \"$COMP_CWORD\" = 2 ]; then\n            COMPREPLY=($(compgen -W \"",
+            STR_ARG(group));
+        for (const struct command *member = command;
+             member->name && str_equal(name_word(member, 0), group); member++) {
+            fprintf(out, STR_FMT " ", STR_ARG(name_word(member, 1)));
+        }
+        fputs("\" -- \"$current\"))\n            return\n        fi\n        command=\"$command "
+              "${COMP_WORDS[2]}\" ;;\n",
+              out);
+    }
+    fputs("    help) COMPREPLY=($(compgen -W \"--man --completion", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        if (starts_group(table, command)) {
+            fprintf(out, " " STR_FMT, STR_ARG(name_word(command, 0)));
+        }
+    }
+    fputs("\" -- \"$current\")); return ;;\n    esac\n    case \"$command $before\" in\n", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        bash_choices(out, command);
+    }
+    fputs("    esac\n    case $before in\n    ", out);
+    bash_pattern(out, table, OPTION_FILE, true);
+    fputs(") compopt -o filenames 2> /dev/null; COMPREPLY=($(compgen -f -- \"$current\")); return "
+          ";;\n",
+          out);
+    if (bash_pattern(out, table, OPTION_FOLDER, false)) {
+        fputs("    ", out);
+        bash_pattern(out, table, OPTION_FOLDER, true);
+        fputs(") compopt -o filenames 2> /dev/null; COMPREPLY=($(compgen -d -- \"$current\")); "
+              "return ;;\n",
+              out);
+    }
+    fputs("    esac\n    if [[ $current != -* ]]; then\n        compopt -o filenames 2> /dev/null\n"
+          "        COMPREPLY=($(compgen -f -- \"$current\"))\n        return\n    fi\n    case "
+          "$command in\n",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        fprintf(out, "    \"%s\") COMPREPLY=($(compgen -W \"", command->name);
+        words_of(out, command->options);
+        words_of(out, command->is_client ? table->client_options : NULL);
+        words_of(out, command_common_options);
+        fputs("\" -- \"$current\")) ;;\n", out);
+    }
+    fputs("    esac\n}\ncomplete -F _hourbell hourbell\n", out);
+}
+
+/* A text inside '...' of a shell and inside zsh's [..] or fish's -d. */
+static void shell_quoted(FILE *out, const char *text, const char *escape)
+{
+    for (; *text; text++) {
+        if (*text == '\'') {
+            fputs("'\\''", out);
+        } else {
+            fprintf(out, "%s%c", strchr(escape, *text) ? "\\" : "", *text);
+        }
+    }
+}
+
+static void zsh_options(FILE *out, const struct option *options)
+{
+    for (; options && options->type != OPTION_END; options++) {
+        fprintf(out, " \\\n            '%s--%s%s[", options->repeats ? "*" : "", options->name,
+                options->type == OPTION_FLAG ? "" : "=");
+        shell_quoted(out, options->help, "[]:\\");
+        fputs("]", out);
+        if (options->type == OPTION_CHOICE) {
+            fputs(":value:(", out);
+            for (const char *at = options->value; *at; at++) {
+                fputc(*at == '|' ? ' ' : *at, out);
+            }
+            fputc(')', out);
+        } else if (options->type != OPTION_FLAG) {
+            fprintf(out, ":value:%s",
+                    options->type == OPTION_FILE     ? "_files"
+                    : options->type == OPTION_FOLDER ? "_files -/"
+                                                     : "");
+        }
+        fputc('\'', out);
+    }
+}
+
+static void completion_zsh(const struct command_table *table, FILE *out)
+{
+    fputs("#compdef hourbell\n# zsh completion of hourbell; made by: hourbell help --completion "
+          "zsh\n_hourbell() {\n"
+          "    local -a commands\n    commands=(\n        'help:explain a command'\n",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        if (starts_group(table, command)) {
+            fprintf(out, "        '" STR_FMT ":", STR_ARG(name_word(command, 0)));
+            shell_quoted(out, command->help, ":\\");
+            fputs("'\n", out);
+        }
+    }
+    fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
+          "return\n    fi\n"
+          "    local command=$words[2]\n    case $command in\n",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        struct str group = name_word(command, 0);
+        if (!starts_group(table, command) || name_word(command, 1).len == 0) {
+            continue;
+        }
+        fprintf(out, "    " STR_FMT ")\n        if (( CURRENT == 3 )); then\n            compadd",
+                STR_ARG(group));
+        for (const struct command *member = command;
+             member->name && str_equal(name_word(member, 0), group); member++) {
+            fprintf(out, " " STR_FMT, STR_ARG(name_word(member, 1)));
+        }
+        fputs("\n            return\n        fi\n        command=\"$command $words[3]\" ;;\n", out);
+    }
+    fputs("    help)\n        _describe command commands\n        return ;;\n    esac\n    case "
+          "$command in\n",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        fprintf(out, "    '%s')\n        _arguments", command->name);
+        zsh_options(out, command->options);
+        zsh_options(out, command->is_client ? table->client_options : NULL);
+        zsh_options(out, command_common_options);
+        fputs(" \\\n            '*:file:_files' ;;\n", out);
+    }
+    fputs("    esac\n}\nif [ \"$funcstack[1]\" = _hourbell ]; then\n    _hourbell \"$@\"\nelse\n   "
+          " compdef _hourbell hourbell\nfi\n",
+          out);
+}
+
+static void fish_options(FILE *out, const struct command *command, const struct option *options)
+{
+    for (; options && options->type != OPTION_END; options++) {
+        fprintf(out, "complete -c hourbell -n '__fish_seen_subcommand_from " STR_FMT,
+                STR_ARG(name_word(command, 0)));
+        if (name_word(command, 1).len) {
+            fprintf(out, "; and __fish_seen_subcommand_from " STR_FMT,
+                    STR_ARG(name_word(command, 1)));
+        }
+        fprintf(out, "' -l %s", options->name);
+        if (options->letter) {
+            fprintf(out, " -s %c", options->letter);
+        }
+        if (options->type == OPTION_CHOICE) {
+            fputs(" -x -a '", out);
+            for (const char *at = options->value; *at; at++) {
+                fputc(*at == '|' ? ' ' : *at, out);
+            }
+            fputc('\'', out);
+        } else if (options->type != OPTION_FLAG) {
+            fputs(options->type == OPTION_FILE || options->type == OPTION_FOLDER ? " -r -F" : " -x",
+                  out);
+        }
+        fputs(" -d '", out);
+        shell_quoted(out, options->help, "\\");
+        fputs("'\n", out);
+    }
+}
+
+static void completion_fish(const struct command_table *table, FILE *out)
+{
+    fputs("# fish completion of hourbell; made by: hourbell help --completion fish\n"
+          "complete -c hourbell -n __fish_use_subcommand -f -a help -d 'explain a command'\n",
+          out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        if (starts_group(table, command)) {
+            fprintf(out, "complete -c hourbell -n __fish_use_subcommand -f -a " STR_FMT " -d '",
+                    STR_ARG(name_word(command, 0)));
+            shell_quoted(out, command->help, "\\");
+            fputs("'\n", out);
+        }
+        if (name_word(command, 1).len) {
+            fprintf(out,
+                    "complete -c hourbell -n '__fish_seen_subcommand_from " STR_FMT
+                    "' -f -a " STR_FMT " -d '",
+                    STR_ARG(name_word(command, 0)), STR_ARG(name_word(command, 1)));
+            shell_quoted(out, command->help, "\\");
+            fputs("'\n", out);
+        }
+        fish_options(out, command, command->options);
+        fish_options(out, command, command->is_client ? table->client_options : NULL);
+        fish_options(out, command, command_common_options);
+    }
+}
+
+enum rc manual_completion(const struct command_table *table, struct str shell, FILE *out)
+{
+    static const struct {
+        const char *shell;
+        void (*print)(const struct command_table *, FILE *);
+    } completions[] = {
+        {"bash", completion_bash}, {"zsh", completion_zsh}, {"fish", completion_fish}};
+    for (size_t i = 0; i < COUNT_OF(completions); i++) {
+        if (str_is(shell, completions[i].shell)) {
+            completions[i].print(table, out);
+            return RC_OK;
+        }
+    }
+    return RC_INVALID;
+}

@@ -1,0 +1,182 @@
+/* The man page in mdoc, printed from the table of sub-commands and the table of settings, so that it cannot
+ * say anything else than the program does. A test holds it against `mandoc -T lint`. */
+#include "home/manual.h"
+
+#include "home/config.h"
+
+/* Text of a line: a backslash is \e, and a line must not begin like a request. */
+static void mdoc_text(FILE *out, const char *text)
+{
+    if (text[0] == '.' || text[0] == '\'') {
+        fputs("\\&", out);
+    }
+    for (; *text; text++) {
+        if (text[0] == '\n' && text[1] == '\n') {
+            fputs("\n.Pp\n", out);
+            text++;
+        } else if (*text == '\\') {
+            fputs("\\e", out);
+        } else if (*text == '-') {
+            fputs("\\-", out);
+        } else {
+            fputc(*text, out);
+        }
+    }
+    fputc('\n', out);
+}
+
+/* Quoted as one argument of a request. */
+static void mdoc_quoted(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') {
+            fputs("\"\"", out);
+        } else if (*text == '\\') {
+            fputs("\\e", out);
+        } else {
+            fputc(*text, out);
+        }
+    }
+    fputc('"', out);
+}
+
+static void mdoc_options(FILE *out, const struct option *options)
+{
+    if (!options || options->type == OPTION_END) {
+        return;
+    }
+    fputs(".Bl -tag -width Ds -compact\n", out);
+    for (const struct option *option = options; option->type != OPTION_END; option++) {
+        fprintf(out, ".It ");
+        if (option->letter) {
+            fprintf(out, "Fl %c , ", option->letter);
+        }
+        fprintf(out, "Fl \\-%s", option->name);
+        if (option->value) {
+            fprintf(out, " Ar ");
+            mdoc_quoted(out, option->value);
+        }
+        fputc('\n', out);
+        mdoc_text(out, option->help);
+    }
+    fputs(".El\n", out);
+}
+
+static void mdoc_command(FILE *out, const struct command *command)
+{
+    fprintf(out, ".It Cm ");
+    mdoc_quoted(out, command->name);
+    if (command->options || command->is_client) {
+        fprintf(out, " Op Ar option ...");
+    }
+    for (int i = 0; i < OPERANDS_MAX && command->operands[i].name; i++) {
+        const struct operand *operand = &command->operands[i];
+        fprintf(out, " %sAr %s%s", operand->optional ? "Op " : "", operand->name,
+                operand->repeats ? " ..." : "");
+    }
+    fputc('\n', out);
+    fputs("To ", out); /* the help of a command is an imperative */
+    mdoc_text(out, command->help);
+    if (command->text) {
+        fputs(".Pp\n", out);
+        mdoc_text(out, command->text);
+    }
+    if (command->operands[0].name) {
+        fputs(".Pp\n.Bl -tag -width Ds -compact\n", out);
+        for (int i = 0; i < OPERANDS_MAX && command->operands[i].name; i++) {
+            fprintf(out, ".It Ar %s\n", command->operands[i].name);
+            mdoc_text(out, command->operands[i].help);
+        }
+        fputs(".El\n", out);
+    }
+    if (command->options && command->options->type != OPTION_END) {
+        fputs(".Pp\n", out);
+        mdoc_options(out, command->options);
+    }
+}
+
+static void mdoc_settings(FILE *out)
+{
+    struct arena arena;
+    struct settings settings;
+    arena_open(&arena, 0);
+    settings_default(&settings);
+    for (enum config_id id = 0; id < CONFIG_COUNT; id++) {
+        struct str fallback = config_value(&arena, &settings, id);
+        struct str text = arena_printf(&arena, STR_FMT " (default: " STR_FMT ")",
+                                       STR_ARG(config_range(&arena, id)),
+                                       STR_ARG(fallback.len ? fallback : STR("none")));
+        fprintf(out, ".It Cm %s\n", config_setting(id)->name);
+        mdoc_text(out, config_setting(id)->help);
+        fputs(".br\n", out);
+        mdoc_text(out, text.s);
+    }
+    arena_close(&arena);
+}
+
+static const struct {
+    const char *name, *help;
+} environment[] = {
+    {"HOURBELL_URL", "the server that clients talk to, as --url"},
+    {"HOURBELL_KEY", "the credential of clients, <id>.<secret>"},
+    {"HOURBELL_KEY_FILE",
+     "a file whose first line is the credential; must not be readable by others"},
+    {"HOURBELL_CONF", "the settings file of the server, as --conf"},
+    {"HOURBELL_<NAME>", "a setting of the server, in upper case; stronger than the file"},
+    {"HOURBELL_SECRET_<NAME>", "a secret of the server, / in its name written as __"},
+    {"CREDENTIALS_DIRECTORY", "a folder of secrets, one file each, as systemd makes it"},
+};
+
+void manual_print(const struct command_table *table, FILE *out)
+{
+    fprintf(out,
+            ".Dd November 22, 2026\n.Dt HOURBELL 1\n.Os hourbell %s\n.Sh NAME\n.Nm hourbell\n"
+            ".Nd device registry that tells SAP once an hour\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op "
+            "Ar option ...\n"
+            ".Op Ar operand ...\n.Nm\n.Cm help\n.Op Ar command | Fl \\-man | Fl \\-completion Ar "
+            "shell\n.Sh DESCRIPTION\n",
+            table->version);
+    mdoc_text(out, table->help);
+    fputs(".Pp\nOptions and operands may be mixed;\n.Fl \\-\nends the options.\n"
+          "On a terminal lists are tables with a heading; in a pipe they are lines with tabs and "
+          "no heading.\n"
+          ".Pp\nOptions of all commands:\n.Pp\n",
+          out);
+    mdoc_options(out, command_common_options);
+    fputs(".Pp\nOptions of all commands that talk to a server:\n.Pp\n", out);
+    mdoc_options(out, table->client_options);
+    fputs(".Ss Commands\n.Bl -tag -width Ds\n", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        mdoc_command(out, command);
+    }
+    fputs(
+        ".El\n.Ss Settings\nOf the server; stronger to weaker: flag, environment, file, default.\n"
+        "The file that comes with the program explains each.\n.Bl -tag -width Ds -compact\n",
+        out);
+    mdoc_settings(out);
+    fputs(".El\n.Sh ENVIRONMENT\n.Bl -tag -width Ds -compact\n", out);
+    for (size_t i = 0; i < COUNT_OF(environment); i++) {
+        fprintf(out, ".It Ev ");
+        mdoc_quoted(out, environment[i].name);
+        fputc('\n', out);
+        mdoc_text(out, environment[i].help);
+    }
+    fputs(".El\n.Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n", out);
+    for (int code = 0; code <= EXIT_PARTIAL; code++) {
+        if (command_exit_text(code)) {
+            fprintf(out, ".It %d\n", code);
+            mdoc_text(out, command_exit_text(code));
+        }
+    }
+    fputs(".El\n.Sh EXAMPLES\n", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        for (int i = 0; i < EXAMPLES_MAX && command->examples[i].line; i++) {
+            mdoc_text(out, command->examples[i].what);
+            fputs(".Bd -literal -offset indent\n", out);
+            mdoc_text(out, command->examples[i].line);
+            fputs(".Ed\n.Pp\n", out);
+        }
+    }
+    fputs("All commands and their options are above.\n.Sh SEE ALSO\n.Xr curl 1\n", out);
+}
