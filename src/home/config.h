@@ -45,7 +45,7 @@ struct config {
 
 struct config_input {
     const char *file; /* NULL: HOURBELL_CONF, else CONFIG_DEFAULT_FILE if it exists; "": no file */
-    char *const *flags; /* "name=value"; the last one of a name wins */
+    const char *const *flags; /* "name=value"; the last one of a name wins */
     size_t flag_count;
     char *const *environment; /* as environ; NULL = empty */
 };
