@@ -77,6 +77,7 @@ $(B)/obj/%.o: %.c $(B)/flags src/base/banned.h
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	@$(cc) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+$(B)/obj/src/home/openapi_json.o: src/home/openapi.json # by .incbin, which -MD does not list
 
 archive = @rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link = @echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(filter-out $(B)/%,$(LDLIBS))
