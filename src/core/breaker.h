@@ -6,6 +6,7 @@
 #define CORE_BREAKER_H
 
 #include "core/ports.h"
+#include "core/window.h"
 
 #define BREAKER_REFUSALS_MAX 5     /* consecutive throttled or refused results that open it */
 #define BREAKER_PROBE_MS 60000     /* between two probes while it is open */
@@ -21,20 +22,25 @@ struct breaker {
     int64_t refused_count;     /* consecutive */
     int64_t pause_until_ms;    /* the downstream asked for rest; 0 = no */
     int64_t clock_hold_until_ms; /* after a step of the clock; 0 = no */
+    bool asked;                /* an operator asked for a probe */
     bool held;                 /* operators' hold; record.hold_reason says why */
     bool unproven;             /* these credentials have not worked yet: one probe first */
     struct str code, detail;   /* of what opened it */
+    struct str proven_sha;     /* credentials_sha that worked last */
+    struct str refused_sha;    /* STOPPED by refused credentials: which; "" = not by credentials */
 };
 
 /* Read it. out: unproven is judged against the downstream's credentials_sha. */
 MUST enum rc breaker_get(struct world *, struct call *, struct str realm, struct breaker *ret_breaker);
 /* Take in what a send, read or probe came to: opens, pauses, counts, closes. Commits only if something changes, and
  * before the device's settle, so that a crash in between leaves it open rather than knocking on a locked door. */
-MUST enum rc breaker_note(struct world *, struct call *, struct str realm, const struct outcome *, bool probe);
+MUST enum rc breaker_note(struct world *, struct call *, struct str realm, const struct outcome *);
 /* Operator: "hold" | "resume" | "probe". Audited. fails: RC_INVALID wrong_state. */
 MUST enum rc breaker_action(struct world *, struct call *, struct str by, struct str action, struct str reason, struct breaker *ret_breaker);
-/* Ask for a probe if the credentials are unproven and none is on its way. */
-MUST enum rc breaker_prove(struct world *, struct call *, const struct breaker *);
+/* Is the downstream closed to everybody now? out: the block and when to look again, or BLOCK_nothing. */
+enum block breaker_blocks(const struct breaker *, int64_t now_ms, int64_t *ret_at_ms);
+/* May a probe be made now? (open and its time has come; asked for; or new credentials to be proven) */
+bool breaker_wants_probe(const struct breaker *, int64_t now_ms);
 /* Lease and settle of the probe: deliver.c hands over when the key is the system's. */
 MUST enum rc breaker_lease(struct world *, struct call *, struct str realm, struct lease *ret_lease);
 MUST enum rc breaker_settle(struct world *, struct call *, const struct lease *, const struct outcome *);

@@ -17,6 +17,7 @@ struct principal {
 struct repeat {
     struct reply reply;
     void *context;
+    /* entry: the update or created entry; NULL = nothing new was written but the reply (create of an equal device: 200) */
     enum rc (*render)(void *context, struct call *, const struct device *, const struct entry *, struct reply *) MUST;
 };
 
@@ -53,5 +54,8 @@ struct action_request {
 /* fails: RC_NOT_FOUND · RC_INVALID forbidden, wrong_state, update_in_flight, update_ended, missing_member · ... */
 MUST enum rc device_action(struct world *, struct call *, const struct principal *, struct str key, const struct action_request *, struct device *ret_device);
 
-/* Take everything that is pending (after the flight's range, if any) out of the document except where keep says: see update.h, deliver.c. */
+/* After a restore of the store from a backup: the downstream may be newer than we know. The next body goes out in full, the window of now
+ * counts as used, and a device that ever had something sent gets work. Audited. */
+MUST enum rc device_restored(struct world *, struct call *, struct str key);
+
 #endif

@@ -18,6 +18,7 @@ struct str log_sha(struct arena *, struct str sha_before, const struct entry *);
  * Use: log_begin, change the copy's fields, log_add entries (numbers and sha are filled in), log_commit. */
 struct draft {
     struct device device;
+    enum work work_before;
     struct change change;
     struct entry entries[4];
 };
@@ -25,6 +26,8 @@ void log_begin(struct draft *, const struct device *before);
 /* Add an entry; fields kind, data, from_seq, to_seq, delivery, ended, notice_at_ms are the caller's.
  * out: a pointer into the draft, until the commit. */
 struct entry *log_add(struct call *, struct draft *, struct str by, enum entry_kind, struct str data);
+/* When a customer's event of an entry shall be told: now, or 0 if nobody listens for customers. */
+int64_t log_notice_at(const struct world *, const struct call *);
 /* Check invariants of the after-image, then commit; marks call->wrote. */
 MUST enum rc log_commit(struct world *, struct call *, struct draft *);
 

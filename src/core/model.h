@@ -111,6 +111,8 @@ struct wake {
     int64_t at_ms; /* 0 = now */
 };
 
+struct device;
+
 /* What a call brought about, counted in the unit that the name says; the home adds it to its metrics after the commit. */
 /* clang-format off */
 #define TALLIES(X) \
@@ -134,11 +136,13 @@ struct call {
     enum problem problem; /* set with RC_INVALID */
     struct problem_item items[PROBLEMS_MAX];
     int item_count;
+    const struct device *current; /* with device_exists, revision_mismatch and wrong_state of a device that the caller may see: as it is; else NULL */
     char why[256];        /* words for the log and the problem's detail */
     struct wake wakes[WAKES_MAX]; /* carried out by the home after the commit */
     int wake_count;
     int64_t tallies[TALLY_COUNT]; /* valid only if the call's commit became durable */
     bool wrote;           /* the call committed something */
+    bool noticed;         /* an entry wants to be told now: the home looks for notices after the commit */
     bool on_pool;         /* runs in a pool job: the gate refuses the store */
 };
 

@@ -164,6 +164,7 @@ enum told { TOLD_DONE, TOLD_AGAIN, TOLD_NEVER };
 struct notifier_ops;
 struct notifier {
     const struct notifier_ops *ops;
+    bool customers; /* somebody listens for customers' events; false: no notice is kept for them */
 };
 
 /* Tell. May block; touches no store. out: AGAIN: ret_again_at_ms (0 = the core's backoff); NEVER: given up, the adapter has logged it. */

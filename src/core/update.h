@@ -4,6 +4,8 @@
 
 #include "core/device.h"
 
+#define FIELDS_SCAN_MAX 10000
+
 struct update_new {
     struct str key;       /* of name_device_key */
     struct str patch;     /* of document_check */
@@ -33,6 +35,7 @@ struct update_view {
     struct entry_page tries;      /* covering entries, oldest first */
     struct update_field *fields;
     size_t field_count;
+    bool fields_complete; /* false: the log is longer than FIELDS_SCAN_MAX entries after the update */
 };
 /* fails: RC_NOT_FOUND no update has this seq. */
 MUST enum rc update_view(struct world *, struct call *, const struct device *, int64_t seq, struct update_view *ret_view);

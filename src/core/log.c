@@ -1,0 +1,230 @@
+/* The log: one entry is one fact. This file numbers and chains entries, and derives from them what is
+ * never stored: which updates are pending, which state one has, which document an undo returns to. */
+#include "core/log.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "core/work.h"
+
+#define PENDING_PAGE 500 /* entries per read while looking for pending updates */
+
+static const char *const kind_names[ENTRY_KIND_COUNT] = {
+    "none",
+#define X(name) #name,
+    ENTRY_KINDS(X)
+#undef X
+};
+
+const char *entry_kind_name(enum entry_kind kind)
+{
+    return kind_names[kind];
+}
+
+enum entry_kind entry_kind_of(struct str name)
+{
+    for (int i = 1; i < ENTRY_KIND_COUNT; i++) {
+        if (str_is(name, kind_names[i])) {
+            return (enum entry_kind)i;
+        }
+    }
+    return ENTRY_NO_KIND;
+}
+
+bool entry_ends(enum entry_kind kind)
+{
+    return kind == ENTRY_delivered || kind == ENTRY_satisfied || kind == ENTRY_rejected ||
+           kind == ENTRY_cancelled;
+}
+
+static void hash_text(struct text *text, struct str field)
+{
+    text_printf(text, "%zu:", field.len);
+    text_add(text, field);
+}
+
+static void hash_number(struct text *text, int64_t number)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof(digits), "%lld", (long long)number);
+    hash_text(text, (struct str){digits, (size_t)length});
+}
+
+struct str log_sha(struct arena *arena, struct str sha_before, const struct entry *entry)
+{
+    unsigned char sha[SHA256_DIGEST_LENGTH];
+    struct text text;
+    text_open(&text, arena, ENTRY_MAX_BYTES + 4096);
+    hash_text(&text, sha_before);
+    hash_number(&text, entry->seq);
+    hash_text(&text, str_of(entry_kind_name(entry->kind)));
+    hash_number(&text, entry->at_ms);
+    hash_text(&text, entry->by);
+    hash_text(&text, entry->request_id);
+    hash_text(&text, entry->data);
+    hash_number(&text, entry->from_seq);
+    hash_number(&text, entry->to_seq);
+    hash_number(&text, entry->delivery);
+    assert(!text.full);
+    struct str all = text_str(&text);
+    SHA256((const unsigned char *)all.s, all.len, sha);
+    return text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
+}
+
+void log_begin(struct draft *draft, const struct device *before)
+{
+    *draft = (struct draft){.device = *before, .work_before = before->work};
+    draft->device.version = before->version + 1;
+    draft->change.expect_version = before->version;
+}
+
+struct entry *log_add(struct call *call, struct draft *draft, struct str by, enum entry_kind kind,
+                      struct str data)
+{
+    assert(draft->change.entry_count < COUNT_OF(draft->entries) && data.len <= ENTRY_MAX_BYTES);
+    struct entry *entry = &draft->entries[draft->change.entry_count++];
+    bool first = draft->change.expect_version == 0 && draft->change.entry_count == 1;
+    draft->device.seq = first ? 0 : draft->device.seq + 1;
+    *entry = (struct entry){.seq = draft->device.seq, .kind = kind, .by = by, .data = data};
+    entry->at_ms = call->now_ms;
+    entry->request_id = call->id;
+    return entry;
+}
+
+int64_t log_notice_at(const struct world *world, const struct call *call)
+{
+    return world->notifier && world->notifier->customers ? call->now_ms : 0;
+}
+
+enum rc log_commit(struct world *world, struct call *call, struct draft *draft)
+{
+    struct change *change = &draft->change;
+    for (size_t i = 0; i < change->entry_count; i++) {
+        struct entry *entry = &draft->entries[i];
+        entry->sha = log_sha(call->arena, draft->device.log_sha, entry);
+        draft->device.log_sha = entry->sha;
+    }
+    work_check(draft->work_before, &draft->device);
+    change->device = &draft->device;
+    change->entries = draft->entries;
+    enum rc rc = store_commit(world->store, call, change);
+    call->wrote |= rc == RC_OK;
+    for (size_t i = 0; i < change->entry_count; i++) {
+        call->noticed |= draft->entries[i].notice_at_ms != 0;
+    }
+    return rc;
+}
+
+static void pending_take(struct call *call, struct pending *pending, size_t *room, const struct entry *entry)
+{
+    if (entry->kind != ENTRY_update || entry->ended != ENDED_NONE) {
+        return;
+    }
+    if ((size_t)pending->count == *room) {
+        size_t wider = *room ? *room * 2 : 16;
+        pending->updates = arena_grow(call->arena, pending->updates, *room * sizeof(*entry),
+                                      wider * sizeof(*entry));
+        *room = wider;
+    }
+    if (pending->count == 0) {
+        pending->first_seq = entry->seq;
+        pending->first_at_ms = entry->at_ms;
+    }
+    pending->updates[pending->count++] = *entry;
+    pending->bytes += (int64_t)entry->data.len;
+}
+
+enum rc log_pending(struct world *world, struct call *call, struct str key, int64_t after_seq, int64_t to_seq,
+                    struct pending *ret_pending)
+{
+    struct pending pending = {0};
+    size_t room = 0;
+    int64_t from_seq = after_seq + 1;
+    while (from_seq <= to_seq) {
+        struct entry_page page;
+        TRY(store_log_list(world->store, call, key, from_seq, to_seq, false, PENDING_PAGE, &page));
+        for (int i = 0; i < page.count; i++) {
+            pending_take(call, &pending, &room, &page.items[i]);
+        }
+        if (!page.more) {
+            break;
+        }
+        from_seq = page.items[page.count - 1].seq + 1;
+    }
+    *ret_pending = pending;
+    return RC_OK;
+}
+
+struct str log_attributes(struct call *call, const struct entry *entry)
+{
+    yyjson_val *root = NULL;
+    enum rc rc = json_read(call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL);
+    yyjson_val *attributes = rc == RC_OK ? json_member(root, "attributes") : NULL;
+    return attributes ? json_write(call->arena, attributes) : STR_NONE;
+}
+
+enum rc log_base_document(struct world *world, struct call *call, const struct device *device,
+                          struct str *ret_doc)
+{
+    if (device->base) {
+        struct body body;
+        enum rc rc = store_body_get(world->store, call, device->key, device->base, &body);
+        if (rc != RC_OK) {
+            return call_why(call, rc == RC_NOT_FOUND ? RC_BROKEN : rc, "the base's body");
+        }
+        *ret_doc = body.target;
+        return RC_OK;
+    }
+    struct entry_page page;
+    TRY(store_log_list(world->store, call, device->key, 0, 0, false, 1, &page));
+    if (page.count != 1 || page.items[0].kind != ENTRY_created) {
+        return call_why(call, RC_BROKEN, "entry 0 is missing");
+    }
+    *ret_doc = log_attributes(call, &page.items[0]);
+    return RC_OK;
+}
+
+const char *update_state_name(enum update_state state)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        UPDATE_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+static enum update_state state_of_end(enum entry_kind kind)
+{
+    switch (kind) {
+    case ENTRY_delivered:
+        return UPDATE_delivered;
+    case ENTRY_satisfied:
+        return UPDATE_satisfied;
+    case ENTRY_rejected:
+        return UPDATE_rejected;
+    default:
+        return UPDATE_cancelled;
+    }
+}
+
+enum update_state log_state(const struct device *device, const struct entry *update,
+                            const struct entry_page *tries, const struct entry **ret_end)
+{
+    const struct flight *flight = &device->flight;
+    *ret_end = NULL;
+    if (update->ended != ENDED_NONE) {
+        return update->ended == ENDED_SATISFIED ? UPDATE_satisfied : UPDATE_cancelled;
+    }
+    for (int i = 0; i < tries->count; i++) {
+        if (entry_ends(tries->items[i].kind)) {
+            *ret_end = &tries->items[i];
+            return state_of_end(tries->items[i].kind);
+        }
+    }
+    if (flight->delivery && update->seq >= flight->from_seq && update->seq <= flight->to_seq) {
+        return device->work == WORK_UNCERTAIN ? UPDATE_uncertain : UPDATE_sending;
+    }
+    return device->work == WORK_DEAD ? UPDATE_dead : UPDATE_pending;
+}
