@@ -23,14 +23,15 @@ yyjson_alc json_alc(struct arena *);
 /* Parse strictly (RFC 8259, UTF-8, no lone surrogates, no BOM, nothing behind). max_depth counts
  * containers from the root (a flat object is 1). Iterative: depth cannot hurt the stack.
  * fails: RC_INVALID, ret_fault says why (may be NULL). */
-MUST enum rc json_read(struct arena *, struct str text, int max_depth, yyjson_val **ret_root, struct json_fault *ret_fault);
+MUST enum rc json_read(struct arena *, struct str text, int max_depth, yyjson_val **ret_root,
+                       struct json_fault *ret_fault);
 
 struct str json_write(struct arena *, const yyjson_val *);
 struct str json_write_mut(struct arena *, const yyjson_mut_doc *);
 yyjson_mut_doc *json_doc(struct arena *); /* with an empty object as root */
 
-struct str json_str(yyjson_val *);     /* of a string value; STR_NONE else */
-struct str json_raw(yyjson_val *);     /* of a number as written; STR_NONE else */
+struct str json_str(yyjson_val *); /* of a string value; STR_NONE else */
+struct str json_raw(yyjson_val *); /* of a number as written; STR_NONE else */
 yyjson_val *json_member(yyjson_val *object, const char *name);
 /* Typed members; the fallback where the member is missing or of another type. */
 struct str json_member_str(yyjson_val *object, const char *name, struct str fallback);

@@ -8,7 +8,8 @@
 /* Handle one complete request.
  *   out    ret_response, always filled when RC_OK: 4xx are answers; strings live in call->arena
  *   fails  RC_BUSY the store cannot take it: api_problem(store_busy) is already in ret_response · RC_BROKEN raise; ret_response holds 500 internal */
-MUST enum rc api_handle(struct world *, struct call *, const struct request *, struct response *ret_response);
+MUST enum rc api_handle(struct world *, struct call *, const struct request *,
+                        struct response *ret_response);
 
 /* A problem document as the answer, for what the home finds itself: parser errors, timeouts, draining. detail "" = the title. */
 void api_problem(struct call *, enum problem, struct str detail, struct response *ret_response);

@@ -11,7 +11,8 @@
 
 /* Check the request's credential. fails: RC_INVALID unauthorized (one answer for every reason) · RC_BUSY · RC_BROKEN.
  * rule: constant-time compare; an unknown id costs the same hash; the first use on a day is written down. */
-MUST enum rc auth_check(struct world *, struct call *, const struct request *, struct principal *ret_principal);
+MUST enum rc auth_check(struct world *, struct call *, const struct request *,
+                        struct principal *ret_principal);
 
 struct key_new {
     struct str owner, label;
@@ -19,14 +20,18 @@ struct key_new {
     struct str realm; /* "live" or "test-<owner>" */
 };
 /* Make a key. out: ret_secret "<id>.<secret>", shown once. Audited in the system's log. */
-MUST enum rc auth_create(struct world *, struct call *, struct str by, const struct key_new *, struct key *ret_key, struct str *ret_secret);
+MUST enum rc auth_create(struct world *, struct call *, struct str by, const struct key_new *,
+                         struct key *ret_key, struct str *ret_secret);
 /* New secret; the old one lives for overlap_ms more. fails: RC_NOT_FOUND */
-MUST enum rc auth_rotate(struct world *, struct call *, struct str by, struct str id, int64_t overlap_ms, struct key *ret_key, struct str *ret_secret);
+MUST enum rc auth_rotate(struct world *, struct call *, struct str by, struct str id,
+                         int64_t overlap_ms, struct key *ret_key, struct str *ret_secret);
 /* fails: RC_NOT_FOUND · RC_INVALID wrong_state: the last operator key */
-MUST enum rc auth_delete(struct world *, struct call *, struct str by, struct str id, struct key *ret_key);
+MUST enum rc auth_delete(struct world *, struct call *, struct str by, struct str id,
+                         struct key *ret_key);
 /* Store a key whose credential was given beforehand (secrets "operator_key", "customer_key": "<id>.<secret>"), if it is not there yet.
  * fails: RC_INVALID malformed. */
-MUST enum rc auth_adopt(struct world *, struct call *, struct str credential, const struct key_new *, bool *ret_added);
+MUST enum rc auth_adopt(struct world *, struct call *, struct str credential,
+                        const struct key_new *, bool *ret_added);
 /* Is there any living operator key? */
 MUST enum rc auth_has_operator(struct world *, struct call *, bool *ret_has);
 

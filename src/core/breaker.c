@@ -13,7 +13,9 @@ static const char *const state_names[] = {"closed", "open", "stopped"};
 static void breaker_read(struct breaker *breaker, yyjson_val *doc)
 {
     struct str state = json_member_str(doc, "state", STR("closed"));
-    breaker->state = str_is(state, "open") ? BREAKER_OPEN : str_is(state, "stopped") ? BREAKER_STOPPED : BREAKER_CLOSED;
+    breaker->state = str_is(state, "open")      ? BREAKER_OPEN
+                     : str_is(state, "stopped") ? BREAKER_STOPPED
+                                                : BREAKER_CLOSED;
     breaker->since_ms = json_member_i64(doc, "since_ms", 0);
     breaker->refused_count = json_member_i64(doc, "refused_count", 0);
     breaker->pause_until_ms = json_member_i64(doc, "pause_until_ms", 0);
@@ -42,7 +44,8 @@ static struct str breaker_write(struct call *call, const struct breaker *breaker
     return json_write_mut(call->arena, doc);
 }
 
-enum rc breaker_get(struct world *world, struct call *call, struct str realm, struct breaker *ret_breaker)
+enum rc breaker_get(struct world *world, struct call *call, struct str realm,
+                    struct breaker *ret_breaker)
 {
     struct breaker breaker = {0};
     struct str now_sha = world_downstream(world, realm)->credentials_sha;
@@ -63,7 +66,8 @@ enum rc breaker_get(struct world *world, struct call *call, struct str realm, st
 
 /* --- writing -------------------------------------------------------------------------------------- */
 /* A change of the record begins; a new record gets its entry 0. */
-static void breaker_begin(struct call *call, struct str realm, const struct breaker *breaker, struct draft *draft)
+static void breaker_begin(struct call *call, struct str realm, const struct breaker *breaker,
+                          struct draft *draft)
 {
     log_begin(draft, &breaker->record);
     if (breaker->record.version) {
@@ -77,7 +81,8 @@ static void breaker_begin(struct call *call, struct str realm, const struct brea
     (void)log_add(call, draft, STR("system"), ENTRY_created, STR("{\"attributes\":{}}"));
 }
 
-static enum rc breaker_commit(struct world *world, struct call *call, struct breaker *breaker, struct draft *draft)
+static enum rc breaker_commit(struct world *world, struct call *call, struct breaker *breaker,
+                              struct draft *draft)
 {
     draft->device.doc = breaker_write(call, breaker);
     draft->device.revision++;
@@ -86,7 +91,8 @@ static enum rc breaker_commit(struct world *world, struct call *call, struct bre
     return RC_OK;
 }
 
-static struct str action_data(struct call *call, const char *action, struct str code, struct str detail)
+static struct str action_data(struct call *call, const char *action, struct str code,
+                              struct str detail)
 {
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -139,7 +145,8 @@ bool breaker_wants_probe(const struct breaker *breaker, int64_t now_ms)
 }
 
 /* --- the probe --------------------------------------------------------------------------------------- */
-enum rc breaker_lease(struct world *world, struct call *call, struct str realm, struct lease *ret_lease)
+enum rc breaker_lease(struct world *world, struct call *call, struct str realm,
+                      struct lease *ret_lease)
 {
     struct breaker breaker;
     struct draft draft;
@@ -186,17 +193,21 @@ static void breaker_open(struct call *call, struct breaker *breaker, struct draf
     breaker->refused_sha = stop ? credentials_sha : STR_NONE;
     breaker->asked = false;
     draft->device.work = stop ? WORK_NONE : WORK_OPEN;
-    draft->device.at_ms = stop ? 0 : max_i64(call->now_ms + BREAKER_PROBE_MS, breaker->pause_until_ms);
+    draft->device.at_ms =
+        stop ? 0 : max_i64(call->now_ms + BREAKER_PROBE_MS, breaker->pause_until_ms);
     if (!stop) {
         call_wake(call, draft->device.key, draft->device.at_ms);
     }
 }
 
-static void breaker_close(struct call *call, struct breaker *breaker, struct draft *draft, struct str credentials_sha)
+static void breaker_close(struct call *call, struct breaker *breaker, struct draft *draft,
+                          struct str credentials_sha)
 {
     if (breaker->state != BREAKER_CLOSED || !str_equal(breaker->proven_sha, credentials_sha)) {
-        const char *action = breaker->state == BREAKER_CLOSED ? "credentials_proven" : "breaker_closed";
-        (void)log_add(call, draft, STR("system"), ENTRY_action, action_data(call, action, STR_NONE, STR_NONE));
+        const char *action =
+            breaker->state == BREAKER_CLOSED ? "credentials_proven" : "breaker_closed";
+        (void)log_add(call, draft, STR("system"), ENTRY_action,
+                      action_data(call, action, STR_NONE, STR_NONE));
         breaker->since_ms = call->now_ms;
     }
     breaker->state = BREAKER_CLOSED;
@@ -228,7 +239,8 @@ static enum rc settle_once(struct world *world, struct call *call, const struct 
     return breaker_commit(world, call, &breaker, &draft);
 }
 
-enum rc breaker_settle(struct world *world, struct call *call, const struct lease *lease, const struct outcome *outcome)
+enum rc breaker_settle(struct world *world, struct call *call, const struct lease *lease,
+                       const struct outcome *outcome)
 {
     enum rc rc = RC_CONFLICT;
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
@@ -238,7 +250,8 @@ enum rc breaker_settle(struct world *world, struct call *call, const struct leas
 }
 
 /* --- what other calls learn ---------------------------------------------------------------------------- */
-static enum rc note_once(struct world *world, struct call *call, struct str realm, const struct outcome *outcome)
+static enum rc note_once(struct world *world, struct call *call, struct str realm,
+                         const struct outcome *outcome)
 {
     struct breaker breaker;
     struct draft draft;
@@ -247,7 +260,8 @@ static enum rc note_once(struct world *world, struct call *call, struct str real
     int64_t pause = min_i64(outcome->pause_until_ms, call->now_ms + BREAKER_PAUSE_MAX_MS);
     bool stop = outcome->class == OUTCOME_STOP;
     bool open = stop || refused >= BREAKER_REFUSALS_MAX;
-    bool worse = open && (breaker.state == BREAKER_CLOSED || (stop && outcome->auth && breaker.state != BREAKER_STOPPED));
+    bool worse = open && (breaker.state == BREAKER_CLOSED ||
+                          (stop && outcome->auth && breaker.state != BREAKER_STOPPED));
     if (!worse && pause <= breaker.pause_until_ms && refused == breaker.refused_count) {
         return RC_OK;
     }
@@ -255,12 +269,14 @@ static enum rc note_once(struct world *world, struct call *call, struct str real
     breaker.refused_count = refused;
     rest(&breaker, call, outcome);
     if (worse) {
-        breaker_open(call, &breaker, &draft, outcome, world_downstream(world, realm)->credentials_sha);
+        breaker_open(call, &breaker, &draft, outcome,
+                     world_downstream(world, realm)->credentials_sha);
     }
     return breaker_commit(world, call, &breaker, &draft);
 }
 
-enum rc breaker_note(struct world *world, struct call *call, struct str realm, const struct outcome *outcome)
+enum rc breaker_note(struct world *world, struct call *call, struct str realm,
+                     const struct outcome *outcome)
 {
     enum rc rc = RC_CONFLICT;
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
@@ -270,8 +286,8 @@ enum rc breaker_note(struct world *world, struct call *call, struct str realm, c
 }
 
 /* --- operators and the home ------------------------------------------------------------------------------ */
-static enum rc action_apply(struct call *call, struct breaker *breaker, struct draft *draft, struct str action,
-                            struct str reason)
+static enum rc action_apply(struct call *call, struct breaker *breaker, struct draft *draft,
+                            struct str action, struct str reason)
 {
     struct device *record = &draft->device;
     if (str_is(action, "hold")) {
@@ -297,8 +313,8 @@ static enum rc action_apply(struct call *call, struct breaker *breaker, struct d
     return RC_OK;
 }
 
-enum rc breaker_action(struct world *world, struct call *call, struct str by, struct str action, struct str reason,
-                       struct breaker *ret_breaker)
+enum rc breaker_action(struct world *world, struct call *call, struct str by, struct str action,
+                       struct str reason, struct breaker *ret_breaker)
 {
     for (int i = 0; i < CONFLICT_TRIES; i++) {
         struct breaker breaker;
@@ -337,7 +353,8 @@ enum rc breaker_clock(struct world *world, struct call *call, struct str realm, 
     return RC_BUSY;
 }
 
-enum rc breaker_audit(struct world *world, struct call *call, struct str by, struct str data, const struct key *key)
+enum rc breaker_audit(struct world *world, struct call *call, struct str by, struct str data,
+                      const struct key *key)
 {
     struct breaker breaker;
     struct draft draft;

@@ -4,7 +4,6 @@
  * downstream, their absence after late_limit, a confirmed repeat id or an operator ends it. */
 #include "core/deliver.h"
 
-
 #include "base/text.h"
 #include "core/breaker.h"
 #include "core/settle.h"
@@ -12,8 +11,9 @@
 
 #include "core/name.h"
 
-#define LEASES_WITHOUT_OUTCOME 3 /* then no more by itself: a delivery that kills its sender must not loop */
-#define LOOK_MIN_MS 5000         /* between two looks at an uncertain delivery */
+#define LEASES_WITHOUT_OUTCOME                                                                     \
+    3 /* then no more by itself: a delivery that kills its sender must not loop */
+#define LOOK_MIN_MS 5000 /* between two looks at an uncertain delivery */
 #define LOOK_MAX_MS 600000
 
 /* --- lease: open work ----------------------------------------------------------------------------- */
@@ -38,7 +38,8 @@ static void seal(struct world *world, struct call *call, struct draft *draft, st
         .to_seq = device->seq,
         .lease_no = 1,
         .started_at_ms = call->now_ms,
-        .send_before_at_ms = window_send_before(settings, call->now_ms, lease_until_ms, call->deadline_at_ms),
+        .send_before_at_ms =
+            window_send_before(settings, call->now_ms, lease_until_ms, call->deadline_at_ms),
         .lease_until_ms = lease_until_ms,
     };
     *body = (struct body){.delivery = device->version, .target = device->doc};
@@ -50,7 +51,8 @@ static void seal(struct world *world, struct call *call, struct draft *draft, st
 static void lease_fill(struct call *call, const struct device *device, const struct body *body,
                        enum lease_mode mode, struct lease *lease)
 {
-    *lease = (struct lease){.mode = mode, .realm = device->realm, .key = device->key, .body = *body};
+    *lease =
+        (struct lease){.mode = mode, .realm = device->realm, .key = device->key, .body = *body};
     lease->device_name = device->name;
     lease->ref = device->downstream_ref;
     lease->trace_id = call->id;
@@ -78,7 +80,8 @@ static struct str pointers_json(struct call *call)
 /* The mapping changed since the update was accepted: rejected without a call. */
 static enum rc lease_unmappable(struct world *world, struct call *call, struct draft *draft)
 {
-    struct outcome outcome = {.class = OUTCOME_REJECTED, .code = STR("UNMAPPABLE"), .pointers = pointers_json(call)};
+    struct outcome outcome = {
+        .class = OUTCOME_REJECTED, .code = STR("UNMAPPABLE"), .pointers = pointers_json(call)};
     outcome.detail = arena_copy(call->arena, str_of(call->why));
     struct verdict verdict = {.by = STR("system"), .outcome = &outcome};
     call->problem = PROBLEM_NONE;
@@ -98,7 +101,8 @@ static enum rc lease_satisfied(struct world *world, struct call *call, struct dr
 }
 
 /* What the downstream is known to hold: the base's target; nothing if the body must be in full. */
-static enum rc known_base(struct world *world, struct call *call, const struct device *device, struct str *ret_base)
+static enum rc known_base(struct world *world, struct call *call, const struct device *device,
+                          struct str *ret_base)
 {
     struct body base;
     *ret_base = STR_NONE;
@@ -115,7 +119,8 @@ static enum rc known_base(struct world *world, struct call *call, const struct d
     return RC_OK;
 }
 
-static enum rc lease_open(struct world *world, struct call *call, const struct device *device, struct lease *ret_lease)
+static enum rc lease_open(struct world *world, struct call *call, const struct device *device,
+                          struct lease *ret_lease)
 {
     struct draft draft;
     struct body body;
@@ -144,7 +149,8 @@ static enum rc lease_open(struct world *world, struct call *call, const struct d
 }
 
 /* Not now: correct when to look if that is the device's own matter, and leave a wake-up. */
-static enum rc lease_later(struct world *world, struct call *call, const struct device *device, enum block block, int64_t at_ms)
+static enum rc lease_later(struct world *world, struct call *call, const struct device *device,
+                           enum block block, int64_t at_ms)
 {
     if (at_ms < TIME_NEVER_MS) {
         call_wake(call, device->key, max_i64(at_ms, call->now_ms + 1));
@@ -164,7 +170,8 @@ static enum rc lease_later(struct world *world, struct call *call, const struct 
 static enum rc lease_park(struct world *world, struct call *call, struct draft *draft)
 {
     struct outcome outcome = {.class = OUTCOME_UNSURE, .code = STR("NO_OUTCOME")};
-    outcome.detail = STR("three leases of this delivery had no outcome; an operator must confirm or deny it");
+    outcome.detail =
+        STR("three leases of this delivery had no outcome; an operator must confirm or deny it");
     struct verdict verdict = {.by = STR("system"), .outcome = &outcome};
     settle_unsure(call, draft, &verdict);
     draft->entries[draft->change.entry_count - 1].notice_at_ms = call->now_ms;
@@ -176,12 +183,13 @@ static enum rc lease_park(struct world *world, struct call *call, struct draft *
 
 /* May an unresolved flight be looked at now? Reading is always lawful but with a closed downstream; a
  * re-send is a write: neither during a hold nor close to a boundary. */
-static bool may_look(struct world *world, struct call *call, const struct device *device, const struct breaker *breaker,
-                     enum lease_mode mode, int64_t *ret_at_ms)
+static bool may_look(struct world *world, struct call *call, const struct device *device,
+                     const struct breaker *breaker, enum lease_mode mode, int64_t *ret_at_ms)
 {
     enum block block = breaker_blocks(breaker, call->now_ms, ret_at_ms);
     if (mode == LEASE_READ_BACK) {
-        return block == BLOCK_nothing || block == BLOCK_downstream_hold || block == BLOCK_clock_hold;
+        return block == BLOCK_nothing || block == BLOCK_downstream_hold ||
+               block == BLOCK_clock_hold;
     }
     if (block != BLOCK_nothing || device->hold_reason.len) {
         return false;
@@ -221,7 +229,8 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
     flight->lease_until_ms = call->now_ms + window_lease_ms(world->settings);
     draft.device.at_ms = flight->lease_until_ms;
     if (mode == LEASE_RESEND) {
-        int64_t before = window_send_before(world->settings, call->now_ms, flight->lease_until_ms, call->deadline_at_ms);
+        int64_t before = window_send_before(world->settings, call->now_ms, flight->lease_until_ms,
+                                            call->deadline_at_ms);
         flight->send_before_at_ms = max_i64(flight->send_before_at_ms, before);
     }
     TRY(log_commit(world, call, &draft));
@@ -230,7 +239,8 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
     return RC_OK;
 }
 
-static enum rc lease_once(struct world *world, struct call *call, struct str key, struct lease *ret_lease)
+static enum rc lease_once(struct world *world, struct call *call, struct str key,
+                          struct lease *ret_lease)
 {
     struct device device;
     struct breaker breaker;
@@ -244,7 +254,8 @@ static enum rc lease_once(struct world *world, struct call *call, struct str key
         call_wake(call, name_system(call, device.realm), 0);
     }
     if (device.work == WORK_FLIGHT || device.work == WORK_UNCERTAIN) {
-        return call->now_ms < device.at_ms ? RC_NOT_DUE : lease_again(world, call, &device, &breaker, ret_lease);
+        return call->now_ms < device.at_ms ? RC_NOT_DUE
+                                           : lease_again(world, call, &device, &breaker, ret_lease);
     }
     if (device.work != WORK_OPEN) {
         return RC_NOT_DUE;
@@ -258,7 +269,8 @@ static enum rc lease_once(struct world *world, struct call *call, struct str key
     return RC_OK;
 }
 
-enum rc deliver_lease(struct world *world, struct call *call, struct str key, struct lease *ret_lease)
+enum rc deliver_lease(struct world *world, struct call *call, struct str key,
+                      struct lease *ret_lease)
 {
     if (name_is_system(key)) {
         return breaker_lease(world, call, name_realm(key), ret_lease);
@@ -271,7 +283,8 @@ enum rc deliver_lease(struct world *world, struct call *call, struct str key, st
 }
 
 /* --- send ------------------------------------------------------------------------------------------------ */
-void deliver_send(struct world *world, struct call *call, const struct lease *lease, struct outcome *ret_outcome)
+void deliver_send(struct world *world, struct call *call, const struct lease *lease,
+                  struct outcome *ret_outcome)
 {
     struct downstream *downstream = world_downstream(world, lease->realm);
     *ret_outcome = (struct outcome){.class = OUTCOME_UNSURE};
@@ -311,13 +324,15 @@ static enum end end_of_class(enum outcome_class class)
 }
 
 /* "Different" is believed once the last send cannot commit any more, judged by the read's start. */
-static bool late_limit_passed(struct world *world, const struct flight *flight, const struct outcome *outcome)
+static bool late_limit_passed(struct world *world, const struct flight *flight,
+                              const struct outcome *outcome)
 {
     return outcome->started_at_ms >= flight->send_before_at_ms + world->settings->late_limit_ms;
 }
 
 /* What an outcome leads to. One sender that lives and knows all its sends: its word. Else: see the file's head. */
-static enum end judge(struct world *world, const struct lease *lease, const struct flight *flight, const struct outcome *outcome)
+static enum end judge(struct world *world, const struct lease *lease, const struct flight *flight,
+                      const struct outcome *outcome)
 {
     enum end end = end_of_class(outcome->class);
     switch (lease->mode) {
@@ -343,7 +358,8 @@ static enum end judge(struct world *world, const struct lease *lease, const stru
 }
 
 /* When an uncertain delivery is looked at next: ever rarer, but not past the moment when "different" will be believed. */
-static void look_again(struct world *world, struct call *call, const struct outcome *outcome, struct device *device)
+static void look_again(struct world *world, struct call *call, const struct outcome *outcome,
+                       struct device *device)
 {
     int64_t believed_at = device->flight.send_before_at_ms + world->settings->late_limit_ms;
     int64_t age = call->now_ms - device->flight.started_at_ms;
@@ -357,14 +373,16 @@ static void look_again(struct world *world, struct call *call, const struct outc
 }
 
 /* The start of the latest send that had or may have had its effect. */
-static int64_t effect_at(const struct lease *lease, const struct flight *flight, const struct outcome *outcome)
+static int64_t effect_at(const struct lease *lease, const struct flight *flight,
+                         const struct outcome *outcome)
 {
     bool known = lease->mode != LEASE_READ_BACK && outcome->sent_at_ms;
     return known ? outcome->sent_at_ms : flight->send_before_at_ms;
 }
 
 /* After a re-send that succeeded without a confirmed repeat id, an earlier send may still commit over a younger delivery. */
-static int64_t wait_until(struct world *world, const struct lease *lease, const struct outcome *outcome)
+static int64_t wait_until(struct world *world, const struct lease *lease,
+                          const struct outcome *outcome)
 {
     if (outcome->repeat_confirmed) {
         return 0;
@@ -380,7 +398,8 @@ static enum rc settle_draft(struct world *world, struct call *call, const struct
                             const struct outcome *outcome, struct draft *draft)
 {
     const struct flight *flight = &draft->device.flight;
-    struct verdict verdict = {.by = STR("system"), .outcome = outcome, .living = lease->mode == LEASE_SEND};
+    struct verdict verdict = {
+        .by = STR("system"), .outcome = outcome, .living = lease->mode == LEASE_SEND};
     switch (judge(world, lease, flight, outcome)) {
     case END_EFFECT:
         verdict.effect_at_ms = effect_at(lease, flight, outcome);
@@ -407,20 +426,25 @@ static enum rc settle_draft(struct world *world, struct call *call, const struct
 static void count_attempt(struct call *call, enum outcome_class class)
 {
     static const enum tally tallies[] = {
-        [OUTCOME_EFFECT] = TALLY_attempts_effect,     [OUTCOME_SAME] = TALLY_attempts_same,
-        [OUTCOME_NO_EFFECT] = TALLY_attempts_no_effect, [OUTCOME_STOP] = TALLY_attempts_stop,
-        [OUTCOME_UNSURE] = TALLY_attempts_unsure,     [OUTCOME_REJECTED] = TALLY_attempts_rejected,
+        [OUTCOME_EFFECT] = TALLY_attempts_effect,
+        [OUTCOME_SAME] = TALLY_attempts_same,
+        [OUTCOME_NO_EFFECT] = TALLY_attempts_no_effect,
+        [OUTCOME_STOP] = TALLY_attempts_stop,
+        [OUTCOME_UNSURE] = TALLY_attempts_unsure,
+        [OUTCOME_REJECTED] = TALLY_attempts_rejected,
     };
     call->tallies[tallies[class]]++;
 }
 
-static enum rc settle_once(struct world *world, struct call *call, const struct lease *lease, const struct outcome *outcome)
+static enum rc settle_once(struct world *world, struct call *call, const struct lease *lease,
+                           const struct outcome *outcome)
 {
     struct device device;
     struct draft draft;
     int64_t tallies[TALLY_COUNT];
     TRY(store_device_get(world->store, call, lease->key, &device));
-    if (device.flight.delivery != lease->body.delivery || device.flight.lease_no != lease->lease_no) {
+    if (device.flight.delivery != lease->body.delivery ||
+        device.flight.lease_no != lease->lease_no) {
         return RC_NOT_DUE;
     }
     memcpy(tallies, call->tallies, sizeof(tallies));
@@ -432,13 +456,15 @@ static enum rc settle_once(struct world *world, struct call *call, const struct 
         memcpy(call->tallies, tallies, sizeof(tallies));
         return rc;
     }
-    if (draft.device.work != WORK_NONE && draft.device.at_ms < TIME_NEVER_MS && draft.device.work != WORK_DEAD) {
+    if (draft.device.work != WORK_NONE && draft.device.at_ms < TIME_NEVER_MS &&
+        draft.device.work != WORK_DEAD) {
         call_wake(call, draft.device.key, draft.device.at_ms);
     }
     return RC_OK;
 }
 
-enum rc deliver_settle(struct world *world, struct call *call, const struct lease *lease, const struct outcome *outcome)
+enum rc deliver_settle(struct world *world, struct call *call, const struct lease *lease,
+                       const struct outcome *outcome)
 {
     if (lease->mode == LEASE_PROBE) {
         return breaker_settle(world, call, lease, outcome);

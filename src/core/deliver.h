@@ -19,7 +19,8 @@ void deliver_send(struct world *, struct call *, const struct lease *, struct ou
 /* Write down what it came to: the breaker first, then the device. Repeating it with the same lease and outcome is harmless.
  *   fails  RC_NOT_DUE the lease is no longer ours: the outcome is void (an operator or a later lease decided)
  *          · RC_BUSY again with the same outcome · RC_BROKEN */
-MUST enum rc deliver_settle(struct world *, struct call *, const struct lease *, const struct outcome *);
+MUST enum rc deliver_settle(struct world *, struct call *, const struct lease *,
+                            const struct outcome *);
 
 /* Lease, send, settle in a row, for homes without turns. */
 MUST enum rc deliver(struct world *, struct call *, struct str key);

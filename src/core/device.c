@@ -22,7 +22,8 @@ static struct str created_data(struct call *call, const struct device_new *new)
 }
 
 /* Let the caller put the answer's bytes into the commit. entry NULL: nothing new but the reply. */
-static enum rc repeat_fill(struct call *call, struct repeat *repeat, struct draft *draft, const struct entry *entry)
+static enum rc repeat_fill(struct call *call, struct repeat *repeat, struct draft *draft,
+                           const struct entry *entry)
 {
     if (repeat && repeat->reply.key.len) {
         TRY(repeat->render(repeat->context, call, &draft->device, entry, &repeat->reply));
@@ -32,8 +33,9 @@ static enum rc repeat_fill(struct call *call, struct repeat *repeat, struct draf
 }
 
 /* The name is there: equal and the caller's own is as good as created. */
-static enum rc create_existing(struct world *world, struct call *call, const struct principal *principal,
-                               const struct device_new *new, const struct device *existing)
+static enum rc create_existing(struct world *world, struct call *call,
+                               const struct principal *principal, const struct device_new *new,
+                               const struct device *existing)
 {
     bool own = str_equal(existing->owner, new->owner);
     if (own && document_equal(call, existing->doc, new->doc)) {
@@ -47,11 +49,13 @@ static enum rc create_existing(struct world *world, struct call *call, const str
         *current = *existing;
         call->current = current;
     }
-    return call_refuse_at(call, STR("/device_name"), PROBLEM_device_exists, "a device of this name exists");
+    return call_refuse_at(call, STR("/device_name"), PROBLEM_device_exists,
+                          "a device of this name exists");
 }
 
-static enum rc create_commit(struct world *world, struct call *call, const struct principal *principal,
-                             const struct device_new *new, struct device *ret_device)
+static enum rc create_commit(struct world *world, struct call *call,
+                             const struct principal *principal, const struct device_new *new,
+                             struct device *ret_device)
 {
     struct draft draft;
     log_begin(&draft, &(struct device){0});
@@ -63,7 +67,8 @@ static enum rc create_commit(struct world *world, struct call *call, const struc
     device->doc = new->doc;
     device->revision = 1;
     device->created_at_ms = device->accepted_at_ms = call->now_ms;
-    struct entry *entry = log_add(call, &draft, principal->id, ENTRY_created, created_data(call, new));
+    struct entry *entry =
+        log_add(call, &draft, principal->id, ENTRY_created, created_data(call, new));
     entry->notice_at_ms = log_notice_at(world, call);
     TRY(repeat_fill(call, new->repeat, &draft, entry));
     TRY(log_commit(world, call, &draft));
@@ -79,9 +84,11 @@ enum rc device_create(struct world *world, struct call *call, const struct princ
     struct device existing;
     if (new->doc.len > DOC_MAX_BYTES) {
         return call_refuse_at(call, STR("/attributes"), PROBLEM_document_too_large,
-                              "the document has %zu bytes, at most %d are allowed", new->doc.len, DOC_MAX_BYTES);
+                              "the document has %zu bytes, at most %d are allowed", new->doc.len,
+                              DOC_MAX_BYTES);
     }
-    TRY(downstream_encode(world_downstream(world, principal->realm), call, new->name, STR_NONE, new->doc, &bytes));
+    TRY(downstream_encode(world_downstream(world, principal->realm), call, new->name, STR_NONE,
+                          new->doc, &bytes));
     for (int i = 0; i < CONFLICT_TRIES; i++) {
         enum rc rc = create_commit(world, call, principal, new, ret_device);
         if (rc != RC_CONFLICT) {
@@ -104,8 +111,8 @@ enum rc device_create(struct world *world, struct call *call, const struct princ
 }
 
 /* --- read ------------------------------------------------------------------------------------------------ */
-enum rc device_read(struct world *world, struct call *call, const struct principal *principal, struct str key,
-                    struct device *ret_device)
+enum rc device_read(struct world *world, struct call *call, const struct principal *principal,
+                    struct str key, struct device *ret_device)
 {
     struct device device;
     if (name_is_system(key)) {
@@ -183,13 +190,16 @@ static void resend_all(struct world *world, struct call *call, struct device *de
     }
 }
 
-static enum rc hold_or_resume(struct world *world, struct call *call, struct device *device, const struct action_request *request)
+static enum rc hold_or_resume(struct world *world, struct call *call, struct device *device,
+                              const struct action_request *request)
 {
     bool hold = request->action == ACTION_hold;
     if (!hold && !device->hold_reason.len) {
         return call_refuse(call, PROBLEM_wrong_state, "the device is not held");
     }
-    device->hold_reason = !hold ? STR_NONE : request->reason.len ? request->reason : STR("held by an operator");
+    device->hold_reason = !hold                 ? STR_NONE
+                          : request->reason.len ? request->reason
+                                                : STR("held by an operator");
     if (device->work == WORK_OPEN) {
         device->at_ms = max_i64(window_look_at(world->settings, device, call->now_ms), 1);
     }
@@ -197,23 +207,27 @@ static enum rc hold_or_resume(struct world *world, struct call *call, struct dev
 }
 
 /* An operator knows what became of an uncertain delivery. */
-static enum rc decide(struct world *world, struct call *call, struct draft *draft, struct str by, const struct action_request *request)
+static enum rc decide(struct world *world, struct call *call, struct draft *draft, struct str by,
+                      const struct action_request *request)
 {
     bool confirm = request->action == ACTION_confirm;
     int64_t latest_ms = draft->device.flight.send_before_at_ms;
     int64_t deny_at_ms = latest_ms + world->settings->late_limit_ms;
     if (!confirm && call->now_ms < deny_at_ms) {
-        return call_refuse(call, PROBLEM_wrong_state, "the downstream may still commit; deny is possible from %s on",
+        return call_refuse(call, PROBLEM_wrong_state,
+                           "the downstream may still commit; deny is possible from %s on",
                            iso_time(call->arena, deny_at_ms).s);
     }
-    struct outcome outcome = {.class = confirm ? OUTCOME_EFFECT : OUTCOME_NO_EFFECT, .detail = request->reason};
+    struct outcome outcome = {.class = confirm ? OUTCOME_EFFECT : OUTCOME_NO_EFFECT,
+                              .detail = request->reason};
     outcome.code = confirm ? STR("CONFIRMED") : STR("DENIED");
     struct verdict verdict = {.by = by, .outcome = &outcome, .effect_at_ms = latest_ms};
-    return confirm ? settle_effect(world, call, draft, &verdict) : settle_no_effect(world, call, draft, &verdict);
+    return confirm ? settle_effect(world, call, draft, &verdict)
+                   : settle_no_effect(world, call, draft, &verdict);
 }
 
-static enum rc action_apply(struct world *world, struct call *call, struct draft *draft, struct str by,
-                            const struct action_request *request)
+static enum rc action_apply(struct world *world, struct call *call, struct draft *draft,
+                            struct str by, const struct action_request *request)
 {
     struct device *device = &draft->device;
     if (request->action == ACTION_confirm || request->action == ACTION_deny) {
@@ -222,7 +236,8 @@ static enum rc action_apply(struct world *world, struct call *call, struct draft
     if (request->action == ACTION_discard) {
         return settle_discard(world, call, draft, by, request->reason);
     }
-    (void)log_add(call, draft, by, ENTRY_action, action_data(call, request->action, request->reason));
+    (void)log_add(call, draft, by, ENTRY_action,
+                  action_data(call, request->action, request->reason));
     switch (request->action) {
     case ACTION_hold:
     case ACTION_resume:
@@ -240,7 +255,8 @@ static enum rc action_apply(struct world *world, struct call *call, struct draft
     }
 }
 
-static enum rc action_once(struct world *world, struct call *call, const struct principal *principal, struct str key,
+static enum rc action_once(struct world *world, struct call *call,
+                           const struct principal *principal, struct str key,
                            const struct action_request *request, struct device *ret_device)
 {
     struct device device;
@@ -257,8 +273,8 @@ static enum rc action_once(struct world *world, struct call *call, const struct 
         struct device *current = arena_new(call->arena, struct device);
         *current = device;
         call->current = current;
-        return call_refuse(call, PROBLEM_wrong_state, "%s is not possible while the work is %s", rule->name,
-                           work_name(device.work));
+        return call_refuse(call, PROBLEM_wrong_state, "%s is not possible while the work is %s",
+                           rule->name, work_name(device.work));
     }
     log_begin(&draft, &device);
     TRY(action_apply(world, call, &draft, principal->id, request));
@@ -271,8 +287,9 @@ static enum rc action_once(struct world *world, struct call *call, const struct 
     return RC_OK;
 }
 
-enum rc device_action(struct world *world, struct call *call, const struct principal *principal, struct str key,
-                      const struct action_request *request, struct device *ret_device)
+enum rc device_action(struct world *world, struct call *call, const struct principal *principal,
+                      struct str key, const struct action_request *request,
+                      struct device *ret_device)
 {
     enum rc rc = RC_CONFLICT;
     assert(request->action != ACTION_NONE);

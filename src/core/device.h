@@ -18,7 +18,8 @@ struct repeat {
     struct reply reply;
     void *context;
     /* entry: the update or created entry; NULL = nothing new was written but the reply (create of an equal device: 200) */
-    enum rc (*render)(void *context, struct call *, const struct device *, const struct entry *, struct reply *) MUST;
+    enum rc (*render)(void *context, struct call *, const struct device *, const struct entry *,
+                      struct reply *) MUST;
 };
 
 /* Create a device.
@@ -29,10 +30,12 @@ struct device_new {
     struct str name, key, owner, doc;
     struct repeat *repeat;
 };
-MUST enum rc device_create(struct world *, struct call *, const struct principal *, const struct device_new *, struct device *ret_device, bool *ret_created);
+MUST enum rc device_create(struct world *, struct call *, const struct principal *,
+                           const struct device_new *, struct device *ret_device, bool *ret_created);
 
 /* Read one that the principal may see. fails: RC_NOT_FOUND unknown, foreign or the system's. */
-MUST enum rc device_read(struct world *, struct call *, const struct principal *, struct str key, struct device *ret_device);
+MUST enum rc device_read(struct world *, struct call *, const struct principal *, struct str key,
+                         struct device *ret_device);
 
 /* Actions; table of device.c: which role, which work states. */
 /* clang-format off */
@@ -52,7 +55,8 @@ struct action_request {
     struct repeat *repeat;
 };
 /* fails: RC_NOT_FOUND · RC_INVALID forbidden, wrong_state, update_in_flight, update_ended, missing_member · ... */
-MUST enum rc device_action(struct world *, struct call *, const struct principal *, struct str key, const struct action_request *, struct device *ret_device);
+MUST enum rc device_action(struct world *, struct call *, const struct principal *, struct str key,
+                           const struct action_request *, struct device *ret_device);
 
 /* After a restore of the store from a backup: the downstream may be newer than we know. The next body goes out in full, the window of now
  * counts as used, and a device that ever had something sent gets work. Audited. */

@@ -8,7 +8,8 @@
  *   in     value: parsed JSON whose duplicates and depth were already refused by json_read; pointer: where it stands
  *   rule   patch false: a document, no null anywhere; true: a merge patch, null only as a member's value outside arrays
  *   fails  RC_INVALID not_an_object, null_in_document with the pointer */
-MUST enum rc document_check(struct call *, yyjson_val *value, struct str pointer, bool patch, struct str *ret_json);
+MUST enum rc document_check(struct call *, yyjson_val *value, struct str pointer, bool patch,
+                            struct str *ret_json);
 
 /* Apply one merge patch to a document.
  *   in     doc: JSON object without null, <= DOC_STORED_MAX_BYTES; patch: JSON object, nesting <= JSON_MAX_DEPTH
@@ -20,7 +21,8 @@ MUST enum rc document_check(struct call *, yyjson_val *value, struct str pointer
 MUST enum rc document_merge(struct call *, struct str doc, struct str patch, struct str *ret_doc);
 
 /* The same for many patches in order; as if document_merge were called for each. */
-MUST enum rc document_replay(struct call *, struct str doc, const struct str *patches, size_t count, struct str *ret_doc);
+MUST enum rc document_replay(struct call *, struct str doc, const struct str *patches, size_t count,
+                             struct str *ret_doc);
 
 /* Same members and values? Order of members does not count; numbers compare as written. */
 bool document_equal(struct call *, struct str a, struct str b);
@@ -31,7 +33,8 @@ struct leaf {
     struct str pointer;
     bool deletes;
 };
-MUST enum rc document_leaves(struct call *, struct str patch, struct leaf **ret_leaves, size_t *ret_count);
+MUST enum rc document_leaves(struct call *, struct str patch, struct leaf **ret_leaves,
+                             size_t *ret_count);
 
 /* Does a later patch decide over a leaf that an earlier patch wrote: does it set or delete the same pointer, one above it, or one below it? */
 bool document_overrides(const struct leaf *later, size_t count, struct str pointer);

@@ -10,10 +10,9 @@
 
 #define PENDING_PAGE 500 /* entries per read while looking for pending updates */
 
-static const char *const kind_names[ENTRY_KIND_COUNT] = {
-    "none",
+static const char *const kind_names[ENTRY_KIND_COUNT] = {"none",
 #define X(name) #name,
-    ENTRY_KINDS(X)
+                                                         ENTRY_KINDS(X)
 #undef X
 };
 
@@ -116,7 +115,8 @@ enum rc log_commit(struct world *world, struct call *call, struct draft *draft)
     return rc;
 }
 
-static void pending_take(struct call *call, struct pending *pending, size_t *room, const struct entry *entry)
+static void pending_take(struct call *call, struct pending *pending, size_t *room,
+                         const struct entry *entry)
 {
     if (entry->kind != ENTRY_update || entry->ended != ENDED_NONE) {
         return;
@@ -135,8 +135,8 @@ static void pending_take(struct call *call, struct pending *pending, size_t *roo
     pending->bytes += (int64_t)entry->data.len;
 }
 
-enum rc log_pending(struct world *world, struct call *call, struct str key, int64_t after_seq, int64_t to_seq,
-                    struct pending *ret_pending)
+enum rc log_pending(struct world *world, struct call *call, struct str key, int64_t after_seq,
+                    int64_t to_seq, struct pending *ret_pending)
 {
     struct pending pending = {0};
     size_t room = 0;

@@ -25,7 +25,8 @@ struct draft {
 void log_begin(struct draft *, const struct device *before);
 /* Add an entry; fields kind, data, from_seq, to_seq, delivery, ended, notice_at_ms are the caller's.
  * out: a pointer into the draft, until the commit. */
-struct entry *log_add(struct call *, struct draft *, struct str by, enum entry_kind, struct str data);
+struct entry *log_add(struct call *, struct draft *, struct str by, enum entry_kind,
+                      struct str data);
 /* When a customer's event of an entry shall be told: now, or 0 if nobody listens for customers. */
 int64_t log_notice_at(const struct world *, const struct call *);
 /* Check invariants of the after-image, then commit; marks call->wrote. */
@@ -37,12 +38,14 @@ struct pending {
     int64_t count, bytes;
     struct entry *updates; /* count of them, oldest first; data still the entry's */
 };
-MUST enum rc log_pending(struct world *, struct call *, struct str key, int64_t after_seq, int64_t to_seq, struct pending *ret_pending);
+MUST enum rc log_pending(struct world *, struct call *, struct str key, int64_t after_seq,
+                         int64_t to_seq, struct pending *ret_pending);
 
 /* The patch or document inside an update's or created entry's data. */
 struct str log_attributes(struct call *, const struct entry *);
 /* The document that the device goes back to when everything after the base is undone: base's target, or the created document. */
-MUST enum rc log_base_document(struct world *, struct call *, const struct device *, struct str *ret_doc);
+MUST enum rc log_base_document(struct world *, struct call *, const struct device *,
+                               struct str *ret_doc);
 
 /* State of an update, derived, never stored. */
 /* clang-format off */
@@ -55,6 +58,7 @@ enum update_state {
 };
 const char *update_state_name(enum update_state);
 /* tries: the covering entries, oldest first; ret_end: the deciding one, or NULL. */
-enum update_state log_state(const struct device *, const struct entry *update, const struct entry_page *tries, const struct entry **ret_end);
+enum update_state log_state(const struct device *, const struct entry *update,
+                            const struct entry_page *tries, const struct entry **ret_end);
 
 #endif

@@ -12,11 +12,11 @@
 #include "core/settings.h"
 
 /* --- caps: the one table; each has a test ------------------------------------------------------- */
-#define BODY_MAX_BYTES 65536       /* request body */
-#define NAME_MAX_CHARS 128         /* device_name after trimming, in code points */
-#define NAME_MAX_BYTES 512         /* the same in bytes: 4 per code point */
-#define NAME_KEY_MAX_BYTES 256     /* the folded name */
-#define REALM_MAX_BYTES 80         /* "live" or "test-<owner>" */
+#define BODY_MAX_BYTES 65536   /* request body */
+#define NAME_MAX_CHARS 128     /* device_name after trimming, in code points */
+#define NAME_MAX_BYTES 512     /* the same in bytes: 4 per code point */
+#define NAME_KEY_MAX_BYTES 256 /* the folded name */
+#define REALM_MAX_BYTES 80     /* "live" or "test-<owner>" */
 #define KEY_MAX_BYTES (REALM_MAX_BYTES + 1 + NAME_KEY_MAX_BYTES)
 #define OWNER_MAX_BYTES 64         /* [a-z0-9][a-z0-9_.-]* */
 #define DOC_MAX_BYTES 16384        /* merged document at the door */
@@ -29,16 +29,23 @@
 #define PAGE_MAX_BYTES ((size_t)1 << 20) /* documents in one page; the first item always goes in */
 #define CURSOR_MAX_BYTES 1024
 #define IDEMPOTENCY_KEY_MAX_BYTES 255
-#define PROBLEMS_MAX 16            /* members named in one problem document */
+#define PROBLEMS_MAX 16 /* members named in one problem document */
 #define CONFLICT_TRIES 5
-#define WAKES_MAX 256              /* keys that one call may leave for waking */
+#define WAKES_MAX 256 /* keys that one call may leave for waking */
 #define SHARD_COUNT 16
 #define SHARD_ALL (-1)
 
 /* --- problems: code, status, title, exit code of the command line -------------------------------- */
 enum exit_code {
-    EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_FOUND = 10, EXIT_CONFLICT = 11,
-    EXIT_AUTH = 12, EXIT_INVALID = 13, EXIT_UNREACHABLE = 14, EXIT_PARTIAL = 15,
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_NOT_FOUND = 10,
+    EXIT_CONFLICT = 11,
+    EXIT_AUTH = 12,
+    EXIT_INVALID = 13,
+    EXIT_UNREACHABLE = 14,
+    EXIT_PARTIAL = 15,
 };
 
 /* clang-format off */
@@ -84,7 +91,7 @@ enum problem {
 #define X(code, status, title, exit_code) PROBLEM_##code,
     PROBLEMS(X)
 #undef X
-    PROBLEM_COUNT
+        PROBLEM_COUNT
 };
 
 struct problem_info {
@@ -125,32 +132,35 @@ enum tally {
 #define X(name) TALLY_##name,
     TALLIES(X)
 #undef X
-    TALLY_COUNT
+        TALLY_COUNT
 };
 
 struct call {
-    struct arena *arena;  /* all that the call returns lives here */
-    struct str id;        /* UUIDv7, the request id */
-    int64_t now_ms;       /* frozen for the call */
+    struct arena *arena;    /* all that the call returns lives here */
+    struct str id;          /* UUIDv7, the request id */
+    int64_t now_ms;         /* frozen for the call */
     int64_t deadline_at_ms; /* 0 = none: a Lambda's end */
-    enum problem problem; /* set with RC_INVALID */
+    enum problem problem;   /* set with RC_INVALID */
     struct problem_item items[PROBLEMS_MAX];
     int item_count;
-    const struct device *current; /* with device_exists, revision_mismatch and wrong_state of a device that the caller may see: as it is; else NULL */
-    char why[256];        /* words for the log and the problem's detail */
+    const struct device *
+        current; /* with device_exists, revision_mismatch and wrong_state of a device that the caller may see: as it is; else NULL */
+    char why[256];                /* words for the log and the problem's detail */
     struct wake wakes[WAKES_MAX]; /* carried out by the home after the commit */
     int wake_count;
     int64_t tallies[TALLY_COUNT]; /* valid only if the call's commit became durable */
-    bool wrote;           /* the call committed something */
-    bool noticed;         /* an entry wants to be told now: the home looks for notices after the commit */
-    bool on_pool;         /* runs in a pool job: the gate refuses the store */
+    bool wrote;                   /* the call committed something */
+    bool noticed; /* an entry wants to be told now: the home looks for notices after the commit */
+    bool on_pool; /* runs in a pool job: the gate refuses the store */
 };
 
 /* Refuse: set problem and detail; with a pointer also an item. Returns RC_INVALID, for `return`. */
 MUST enum rc call_refuse(struct call *, enum problem, const char *format, ...) PRINTF(3, 4);
-MUST enum rc call_refuse_at(struct call *, struct str pointer, enum problem, const char *format, ...) PRINTF(4, 5);
+MUST enum rc call_refuse_at(struct call *, struct str pointer, enum problem, const char *format,
+                            ...) PRINTF(4, 5);
 /* Name one more member; the first one decides the problem's code. Beyond PROBLEMS_MAX: dropped. */
-void call_name(struct call *, struct str pointer, enum problem, const char *format, ...) PRINTF(4, 5);
+void call_name(struct call *, struct str pointer, enum problem, const char *format, ...)
+    PRINTF(4, 5);
 /* Prefix call->why and hand rc on. */
 MUST enum rc call_why(struct call *, enum rc, const char *format, ...) PRINTF(3, 4);
 /* Ask the home to wake a device after the commit; at_ms 0 = now. A full list is no error: plan passes repair. */
@@ -167,11 +177,13 @@ struct key_secret {
 };
 
 struct key {
-    struct str id, owner, realm, label; /* owner "" for operators; realm: "live" or "test-<owner>" */
+    struct str id, owner, realm,
+        label; /* owner "" for operators; realm: "live" or "test-<owner>" */
     enum role role;
     struct key_secret secrets[SECRETS_PER_KEY]; /* 0 = newest */
-    int64_t version, created_at_ms, deleted_at_ms; /* deleted_at_ms 0 = alive; a deleted key stays as a record */
-    int64_t last_used_day;                         /* days since 1970; 0 = never */
+    int64_t version, created_at_ms,
+        deleted_at_ms;     /* deleted_at_ms 0 = alive; a deleted key stays as a record */
+    int64_t last_used_day; /* days since 1970; 0 = never */
 };
 
 /* --- records of the store ------------------------------------------------------------------------------- */
@@ -185,54 +197,58 @@ enum entry_kind {
 #define X(name) ENTRY_##name,
     ENTRY_KINDS(X)
 #undef X
-    ENTRY_KIND_COUNT
+        ENTRY_KIND_COUNT
 };
 
 enum ended { ENDED_NONE, ENDED_SATISFIED, ENDED_CANCELLED };
 
 /* A sealed delivery on its way; delivery == 0: none (started_at_ms then still tells when the last lease began). */
 struct flight {
-    int64_t delivery;          /* number of the seal = the device's version after the sealing commit */
-    int64_t from_seq, to_seq;  /* what it carries */
-    int64_t lease_no;          /* fence: + 1 with each lease of this flight */
-    int64_t settled_no;        /* lease_no of the last lease that had an outcome */
-    int64_t started_at_ms;     /* of the first lease: the first-sent time of all sends */
-    int64_t send_before_at_ms; /* no byte of a write leaves later; once a send's time is known: that time */
+    int64_t delivery; /* number of the seal = the device's version after the sealing commit */
+    int64_t from_seq, to_seq; /* what it carries */
+    int64_t lease_no;         /* fence: + 1 with each lease of this flight */
+    int64_t settled_no;       /* lease_no of the last lease that had an outcome */
+    int64_t started_at_ms;    /* of the first lease: the first-sent time of all sends */
+    int64_t
+        send_before_at_ms; /* no byte of a write leaves later; once a send's time is known: that time */
     int64_t lease_until_ms;
 };
 
 struct device {
-    struct str realm, key, name, owner; /* realm: "live" or "test-<owner>"; key: realm "/" name_key() */
-    int64_t version;                    /* 0 = does not exist; each commit adds 1 */
-    struct str doc;                     /* desired document, <= DOC_STORED_MAX_BYTES */
-    int64_t revision;                   /* of doc: + 1 with each change */
-    int64_t seq;                        /* last log entry; entry 0 is `created` */
-    int64_t from_seq;                   /* first pending or sealed entry without an end, 0 = none */
+    struct str realm, key, name,
+        owner;        /* realm: "live" or "test-<owner>"; key: realm "/" name_key() */
+    int64_t version;  /* 0 = does not exist; each commit adds 1 */
+    struct str doc;   /* desired document, <= DOC_STORED_MAX_BYTES */
+    int64_t revision; /* of doc: + 1 with each change */
+    int64_t seq;      /* last log entry; entry 0 is `created` */
+    int64_t from_seq; /* first pending or sealed entry without an end, 0 = none */
     int64_t pending_count, pending_bytes; /* accepted, not sealed, not ended */
-    int64_t attempt_count;              /* calls without effect since the last effect */
-    int64_t window_attempt_count;       /* leases in slot(flight.started_at_ms) */
+    int64_t attempt_count;                /* calls without effect since the last effect */
+    int64_t window_attempt_count;         /* leases in slot(flight.started_at_ms) */
     enum work work;
-    int64_t at_ms;                      /* when to look: OPEN next start, FLIGHT lease end, UNCERTAIN next try, DEAD since */
+    int64_t
+        at_ms; /* when to look: OPEN next start, FLIGHT lease end, UNCERTAIN next try, DEAD since */
     int64_t due_at_ms, not_before_at_ms, effect_at_ms, accepted_at_ms, created_at_ms;
     struct flight flight;
-    int64_t base;                       /* delivery whose target the downstream holds, 0 = none */
-    bool resend_all;                    /* next body in full */
+    int64_t base;    /* delivery whose target the downstream holds, 0 = none */
+    bool resend_all; /* next body in full */
     struct str downstream_ref, hold_reason; /* hold_reason "" = not held */
-    struct str log_sha;                 /* 64 hex: sha of the last entry */
+    struct str log_sha;                     /* 64 hex: sha of the last entry */
 };
 
-struct entry {       /* immutable, but for `ended` and `notice_at_ms` */
+struct entry { /* immutable, but for `ended` and `notice_at_ms` */
     int64_t seq;
     enum entry_kind kind;
     int64_t at_ms;
-    struct str by, request_id, data; /* by: key id or "system"; data: a JSON object, <= ENTRY_MAX_BYTES */
-    struct str sha;                  /* 64 hex over the sha before it and this entry: log.h */
+    struct str by, request_id,
+        data;       /* by: key id or "system"; data: a JSON object, <= ENTRY_MAX_BYTES */
+    struct str sha; /* 64 hex over the sha before it and this entry: log.h */
     int64_t from_seq, to_seq, delivery; /* of kinds that end or try a delivery; else 0 */
-    enum ended ended;                /* an update's own end */
-    int64_t notice_at_ms;            /* tell somebody, not before; 0 = nobody (left) to tell */
+    enum ended ended;                   /* an update's own end */
+    int64_t notice_at_ms;               /* tell somebody, not before; 0 = nobody (left) to tell */
 };
 
-struct body {        /* frozen at the seal, written once */
+struct body { /* frozen at the seal, written once */
     int64_t delivery;
     struct str target;    /* the document that is sealed */
     struct str bytes;     /* what goes out; "" = nothing had to go out (satisfied at the lease) */
@@ -240,29 +256,43 @@ struct body {        /* frozen at the seal, written once */
     int64_t mapping_version;
 };
 
-struct reply {       /* the stored answer to an Idempotency-Key */
+struct reply {                          /* the stored answer to an Idempotency-Key */
     struct str owner, key, fingerprint; /* fingerprint: 64 hex */
     int64_t status;                     /* 0 = none */
     struct str head, body;              /* head: lines "name: value\n" */
     int64_t expires_at_ms;
 };
 
-struct change {      /* one commit: all or nothing; <= 9 rows */
-    const struct device *device;  /* after-image, version = expect_version + 1; NULL = only a credential changes */
-    int64_t expect_version;       /* 0 = must not exist yet */
-    const struct entry *entries;  /* new ones: numbered from the device's last seq (0 for a new one), no gap */
+struct change { /* one commit: all or nothing; <= 9 rows */
+    const struct device
+        *device; /* after-image, version = expect_version + 1; NULL = only a credential changes */
+    int64_t expect_version; /* 0 = must not exist yet */
+    const struct entry
+        *entries; /* new ones: numbered from the device's last seq (0 for a new one), no gap */
     size_t entry_count;
-    int64_t ended_seq;            /* one earlier update gets its own end; 0 = none */
+    int64_t ended_seq; /* one earlier update gets its own end; 0 = none */
     enum ended ended;
-    int64_t retire_body;          /* a body that is no longer the base's starts to age; 0 = none */
+    int64_t retire_body; /* a body that is no longer the base's starts to age; 0 = none */
     const struct body *body;
     const struct reply *reply;
-    const struct key *api_key;    /* after-image, guarded by version - 1 */
+    const struct key *api_key; /* after-image, guarded by version - 1 */
 };
 
-struct device_page { struct device *items; int count; bool more; };
-struct entry_page { struct entry *items; int count; bool more; };
-struct key_page { struct key *items; int count; bool more; };
+struct device_page {
+    struct device *items;
+    int count;
+    bool more;
+};
+struct entry_page {
+    struct entry *items;
+    int count;
+    bool more;
+};
+struct key_page {
+    struct key *items;
+    int count;
+    bool more;
+};
 
 struct work_item {
     struct str key;
@@ -295,7 +325,8 @@ struct request {
 #define RESPONSE_HEADERS_MAX 8
 struct response {
     int status;
-    struct header headers[RESPONSE_HEADERS_MAX]; /* content-type is among them when there is a body */
+    struct header
+        headers[RESPONSE_HEADERS_MAX]; /* content-type is among them when there is a body */
     size_t header_count;
     struct str body;
     struct str operation; /* operationId of the route, for logs and metrics; "" = no route */

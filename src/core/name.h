@@ -19,7 +19,8 @@ MUST enum rc name_check(struct call *, struct str name, struct str pointer, stru
 MUST enum rc name_key(struct call *, struct str name, struct str pointer, struct str *ret_key);
 
 /* Both checks, and the device's key in the store: "<realm>/<key>". */
-MUST enum rc name_device_key(struct call *, struct str realm, struct str name, struct str pointer, struct str *ret_name, struct str *ret_key);
+MUST enum rc name_device_key(struct call *, struct str realm, struct str name, struct str pointer,
+                             struct str *ret_name, struct str *ret_key);
 
 /* Fold a search prefix: may be empty or end in the middle of a name; no rule on the first character. */
 MUST enum rc name_prefix_key(struct call *, struct str prefix, struct str *ret_key);

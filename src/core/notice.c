@@ -20,14 +20,17 @@ struct str uuid7(struct arena *arena, int64_t at_ms, const unsigned char random[
     memcpy(b + 6, random, 10);
     b[6] = (unsigned char)(0x70 | (b[6] & 0x0f)); /* version 7 */
     b[8] = (unsigned char)(0x80 | (b[8] & 0x3f)); /* variant 10 */
-    return arena_printf(arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-                        b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    return arena_printf(
+        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+        b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-struct str notice_event_id(struct arena *arena, struct str key, const struct entry *entry, int which)
+struct str notice_event_id(struct arena *arena, struct str key, const struct entry *entry,
+                           int which)
 {
     unsigned char sha[SHA256_DIGEST_LENGTH];
-    struct str text = arena_printf(arena, STR_FMT "#%lld#%d", STR_ARG(key), (long long)entry->seq, which);
+    struct str text =
+        arena_printf(arena, STR_FMT "#%lld#%d", STR_ARG(key), (long long)entry->seq, which);
     SHA256((const unsigned char *)text.s, text.len, sha);
     return uuid7(arena, entry->at_ms, sha);
 }
@@ -40,7 +43,8 @@ struct kind_rule {
 static const struct kind_rule rules[ENTRY_KIND_COUNT] = {
     [ENTRY_created] = {"device.created", NULL},
     [ENTRY_delivered] = {"update.delivered", NULL},
-    [ENTRY_satisfied] = {"update.delivered", NULL}, /* its data says satisfied: the downstream already had it */
+    [ENTRY_satisfied] = {"update.delivered",
+                         NULL}, /* its data says satisfied: the downstream already had it */
     [ENTRY_rejected] = {"update.rejected", NULL},
     [ENTRY_no_effect] = {NULL, "delivery.dead"}, /* out of attempts, but newer updates go on */
     [ENTRY_uncertain] = {NULL, "delivery.uncertain"},
@@ -49,8 +53,8 @@ static const struct kind_rule rules[ENTRY_KIND_COUNT] = {
     [ENTRY_action] = {NULL, "downstream.stopped"},
 };
 
-static struct str event_body(struct call *call, const struct device *device, const struct entry *entry,
-                             const struct event *event)
+static struct str event_body(struct call *call, const struct device *device,
+                             const struct entry *entry, const struct event *event)
 {
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -74,14 +78,15 @@ static struct str event_body(struct call *call, const struct device *device, con
     }
     json_add_str(doc, data, "by", entry->by);
     json_add_str(doc, data, "request_id", entry->request_id);
-    if (entry->kind != ENTRY_created) { /* a document may be large, and its reader asks for the device anyway */
+    if (entry->kind !=
+        ENTRY_created) { /* a document may be large, and its reader asks for the device anyway */
         json_add_raw(doc, data, "what", entry->data);
     }
     return json_write_mut(call->arena, doc);
 }
 
-static void event_add(struct call *call, const struct device *device, const struct entry *entry, const char *type,
-                      bool operators, struct notice *notice)
+static void event_add(struct call *call, const struct device *device, const struct entry *entry,
+                      const char *type, bool operators, struct notice *notice)
 {
     struct event *event = &notice->events[notice->event_count];
     *event = (struct event){.type = str_of(type), .operators = operators, .at_ms = entry->at_ms};
@@ -126,7 +131,8 @@ enum rc notices_due(struct world *world, struct call *call, int limit, struct no
 {
     struct work_page page;
     struct notice_list list = {0};
-    TRY(store_work_list(world->store, call, WORK_NOTICE, STR_NONE, SHARD_ALL, call->now_ms, STR_NONE, limit, &page));
+    TRY(store_work_list(world->store, call, WORK_NOTICE, STR_NONE, SHARD_ALL, call->now_ms,
+                        STR_NONE, limit, &page));
     list.items = arena_array(call->arena, struct notice, (size_t)page.count);
     list.more = page.more;
     for (int i = 0; i < page.count; i++) {
@@ -138,14 +144,16 @@ enum rc notices_due(struct world *world, struct call *call, int limit, struct no
         call->wrote = true;
     }
     if (!list.more) {
-        TRY(store_work_list(world->store, call, WORK_NOTICE, STR_NONE, SHARD_ALL, TIME_NEVER_MS, STR_NONE, 1, &page));
+        TRY(store_work_list(world->store, call, WORK_NOTICE, STR_NONE, SHARD_ALL, TIME_NEVER_MS,
+                            STR_NONE, 1, &page));
         list.next_at_ms = page.count ? page.items[0].at_ms : 0;
     }
     *ret_list = list;
     return RC_OK;
 }
 
-enum told notice_send(struct world *world, struct call *call, const struct notice *notice, int64_t *ret_again_at_ms)
+enum told notice_send(struct world *world, struct call *call, const struct notice *notice,
+                      int64_t *ret_again_at_ms)
 {
     enum told worst = TOLD_DONE;
     *ret_again_at_ms = 0;
@@ -158,8 +166,8 @@ enum told notice_send(struct world *world, struct call *call, const struct notic
     return worst;
 }
 
-enum rc notice_done(struct world *world, struct call *call, const struct notice *notice, enum told told,
-                    int64_t again_at_ms)
+enum rc notice_done(struct world *world, struct call *call, const struct notice *notice,
+                    enum told told, int64_t again_at_ms)
 {
     int64_t age_ms = max_i64(call->now_ms - notice->at_ms, 0);
     bool again = told == TOLD_AGAIN && age_ms < NOTICE_GIVE_UP_MS;

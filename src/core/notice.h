@@ -5,8 +5,10 @@
 #include "core/ports.h"
 
 #define NOTICE_AGAIN_MAX_MS 3600000 /* longest wait between two tries */
-#define NOTICE_CLAIM_MS 300000      /* a notice that is being told is nobody else's so long; above any webhook's time */
-#define NOTICE_UNCERTAIN_MS 900000  /* an uncertain delivery that resolves itself sooner is not told */
+#define NOTICE_CLAIM_MS                                                                            \
+    300000 /* a notice that is being told is nobody else's so long; above any webhook's time */
+#define NOTICE_UNCERTAIN_MS                                                                        \
+    900000 /* an uncertain delivery that resolves itself sooner is not told */
 #define NOTICE_GIVE_UP_MS 259200000 /* 3 days of tries */
 
 struct notice {
@@ -15,7 +17,8 @@ struct notice {
     int64_t at_ms;          /* of the entry */
     struct event events[2]; /* a dead delivery is told to its owner and to the operators */
     int event_count;
-    bool moot; /* nothing to tell any more (an uncertain delivery that was resolved in time): done without telling */
+    bool
+        moot; /* nothing to tell any more (an uncertain delivery that was resolved in time): done without telling */
 };
 struct notice_list {
     struct notice *items;
@@ -28,9 +31,11 @@ struct notice_list {
  * rule: each is claimed for NOTICE_CLAIM_MS, durable with the commit, before it may be sent. */
 MUST enum rc notices_due(struct world *, struct call *, int limit, struct notice_list *ret_list);
 /* Tell one; touches no store, may block. */
-enum told notice_send(struct world *, struct call *, const struct notice *, int64_t *ret_again_at_ms);
+enum told notice_send(struct world *, struct call *, const struct notice *,
+                      int64_t *ret_again_at_ms);
 /* Note it down; again_at_ms of a TOLD_AGAIN without a wish: grows with the notice's age. */
-MUST enum rc notice_done(struct world *, struct call *, const struct notice *, enum told, int64_t again_at_ms);
+MUST enum rc notice_done(struct world *, struct call *, const struct notice *, enum told,
+                         int64_t again_at_ms);
 /* All three for homes where sending may block: at most limit. */
 MUST enum rc notices_send(struct world *, struct call *, int limit, int *ret_count);
 

@@ -16,7 +16,8 @@ static void later(struct plan_result *result, int64_t at_ms)
 }
 
 /* Does OPEN work have to wait for reasons that are not a device's own? */
-static bool all_wait(struct world *world, struct call *call, const struct breaker *breaker, struct plan_result *result)
+static bool all_wait(struct world *world, struct call *call, const struct breaker *breaker,
+                     struct plan_result *result)
 {
     int64_t at_ms;
     int64_t boundary = window_due(world->settings, call->now_ms);
@@ -32,18 +33,21 @@ static bool all_wait(struct world *world, struct call *call, const struct breake
 }
 
 /* The earliest of a state, due or not: tells when to look again. */
-static enum rc look_ahead(struct world *world, struct call *call, enum work state, int shard, struct plan_result *result)
+static enum rc look_ahead(struct world *world, struct call *call, enum work state, int shard,
+                          struct plan_result *result)
 {
     struct work_page page;
-    TRY(store_work_list(world->store, call, state, STR("live"), shard, TIME_NEVER_MS, STR_NONE, 1, &page));
+    TRY(store_work_list(world->store, call, state, STR("live"), shard, TIME_NEVER_MS, STR_NONE, 1,
+                        &page));
     if (page.count) {
         later(result, max_i64(page.items[0].at_ms, call->now_ms + 1));
     }
     return RC_OK;
 }
 
-static enum rc plan_state(struct world *world, struct call *call, const struct plan_request *request,
-                          enum work state, struct plan_result *result)
+static enum rc plan_state(struct world *world, struct call *call,
+                          const struct plan_request *request, enum work state,
+                          struct plan_result *result)
 {
     struct work_page page;
     struct str after = state == request->state ? request->after : STR_NONE;
@@ -51,7 +55,8 @@ static enum rc plan_state(struct world *world, struct call *call, const struct p
                    ? (int)min_i64(request->limit, WAKES_MAX) - call->wake_count
                    : 0;
     if (room > 0) {
-        TRY(store_work_list(world->store, call, state, STR("live"), request->shard, call->now_ms, after, room, &page));
+        TRY(store_work_list(world->store, call, state, STR("live"), request->shard, call->now_ms,
+                            after, room, &page));
         for (int i = 0; i < page.count; i++) {
             if (!name_is_system(page.items[i].key)) {
                 call_wake(call, page.items[i].key, 0);
@@ -67,7 +72,8 @@ static enum rc plan_state(struct world *world, struct call *call, const struct p
     return page.count ? RC_OK : look_ahead(world, call, state, request->shard, result);
 }
 
-enum rc plan(struct world *world, struct call *call, const struct plan_request *request, struct plan_result *ret_result)
+enum rc plan(struct world *world, struct call *call, const struct plan_request *request,
+             struct plan_result *ret_result)
 {
     struct plan_result result = {0};
     struct breaker breaker;

@@ -11,13 +11,14 @@ struct plan_request {
     enum work state;  /* WORK_NONE = begin; else continue in this state */
 };
 struct plan_result {
-    bool more;        /* call again with after and state */
+    bool more; /* call again with after and state */
     struct str after;
     enum work state;
     int64_t next_at_ms; /* earliest at_ms after now of what was looked at; 0 = nothing waits */
 };
 /* Leaves keys (devices that are OPEN, FLIGHT with a lost lease, UNCERTAIN with at_ms <= now, oldest first) in call->wakes.
  * fails: RC_BUSY, RC_BROKEN. */
-MUST enum rc plan(struct world *, struct call *, const struct plan_request *, struct plan_result *ret_result);
+MUST enum rc plan(struct world *, struct call *, const struct plan_request *,
+                  struct plan_result *ret_result);
 
 #endif

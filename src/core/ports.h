@@ -18,26 +18,37 @@ struct store {
 };
 
 /* 1  One device by its folded key. out: ret in call->arena, version 0 if there is none (no error). rule: newest committed state (strong read). */
-MUST enum rc store_device_get(struct store *, struct call *, struct str key, struct device *ret_device);
+MUST enum rc store_device_get(struct store *, struct call *, struct str key,
+                              struct device *ret_device);
 /* 2  An owner's devices in order of key. in: realm; owner "" = every owner's (operators); prefix: "" or the whole key's beginning
  *    ("live/pump"); after: "" or the last page's last key; limit 1..PAGE_MAX. rule: the system's own record (name_is_system) is never among them. */
-MUST enum rc store_device_list(struct store *, struct call *, struct str realm, struct str owner, struct str prefix, struct str after, int limit, struct device_page *ret_page);
+MUST enum rc store_device_list(struct store *, struct call *, struct str realm, struct str owner,
+                               struct str prefix, struct str after, int limit,
+                               struct device_page *ret_page);
 /* 3  Log entries from_seq..to_seq of a device, oldest or newest first. in: limit 1..1001. out: more = the limit cut it. */
-MUST enum rc store_log_list(struct store *, struct call *, struct str key, int64_t from_seq, int64_t to_seq, bool newest_first, int limit, struct entry_page *ret_page);
+MUST enum rc store_log_list(struct store *, struct call *, struct str key, int64_t from_seq,
+                            int64_t to_seq, bool newest_first, int limit,
+                            struct entry_page *ret_page);
 /* 4  The entries after seq whose range from_seq..to_seq holds it, oldest first: its tries and its end. */
-MUST enum rc store_log_covering(struct store *, struct call *, struct str key, int64_t seq, int limit, struct entry_page *ret_page);
+MUST enum rc store_log_covering(struct store *, struct call *, struct str key, int64_t seq,
+                                int limit, struct entry_page *ret_page);
 /* 5  The frozen body of a delivery. fails: RC_NOT_FOUND retention took it (never the base's). */
-MUST enum rc store_body_get(struct store *, struct call *, struct str key, int64_t delivery, struct body *ret_body);
+MUST enum rc store_body_get(struct store *, struct call *, struct str key, int64_t delivery,
+                            struct body *ret_body);
 /* 6  The stored answer to an idempotency key. out: status 0 if none or expired at call->now_ms. */
-MUST enum rc store_reply_get(struct store *, struct call *, struct str owner, struct str idempotency_key, struct reply *ret_reply);
+MUST enum rc store_reply_get(struct store *, struct call *, struct str owner,
+                             struct str idempotency_key, struct reply *ret_reply);
 /* 7  Keys of devices (or notices) in one work state with at_ms <= until_ms, earliest first. in: realm "" = all; shard 0..15 or SHARD_ALL;
  *    after: "" or the last page's. rule: may lag; the caller re-reads and decides. */
-MUST enum rc store_work_list(struct store *, struct call *, enum work, struct str realm, int shard, int64_t until_ms, struct str after, int limit, struct work_page *ret_page);
+MUST enum rc store_work_list(struct store *, struct call *, enum work, struct str realm, int shard,
+                             int64_t until_ms, struct str after, int limit,
+                             struct work_page *ret_page);
 /* 8  How many of realm live, and the earliest at_ms, per work state: gauges, report. */
 MUST enum rc store_work_count(struct store *, struct call *, struct work_counts *ret_counts);
 /* 9, 10  Credentials by id (version 0 if there is none); all of them in pages, in order of id. */
 MUST enum rc store_key_get(struct store *, struct call *, struct str id, struct key *ret_key);
-MUST enum rc store_key_list(struct store *, struct call *, struct str after, int limit, struct key_page *ret_page);
+MUST enum rc store_key_list(struct store *, struct call *, struct str after, int limit,
+                            struct key_page *ret_page);
 /* 11 THE write: a device's after-image, its new log entries, and what goes with them.
  *    in     change: expect_version (0 = must not exist yet); entries numbered from the device's last seq, no gap; <= 9 rows
  *    rule   all or nothing; durable on return (Lambda) or with the turn's COMMIT (server: no answer leaves before)
@@ -47,21 +58,28 @@ MUST enum rc store_key_list(struct store *, struct call *, struct str after, int
  *    source DynamoDB API reference, TransactWriteItems, ClientRequestToken */
 MUST enum rc store_commit(struct store *, struct call *, const struct change *);
 /* 12 A notice was told (again_at_ms 0), or shall be tried again. Idempotent; no version guard. */
-MUST enum rc store_notice_done(struct store *, struct call *, struct str key, int64_t seq, int64_t again_at_ms);
+MUST enum rc store_notice_done(struct store *, struct call *, struct str key, int64_t seq,
+                               int64_t again_at_ms);
 /* 13 Delete what is past its life, at most limit rows: replies past expires_at_ms; log entries older than history_ms that are not entry 0, not at or
  *    after the device's from_seq; retired bodies older than that. DynamoDB: does nothing (TTL). */
-MUST enum rc store_expire(struct store *, struct call *, int64_t history_ms, int limit, int *ret_count);
+MUST enum rc store_expire(struct store *, struct call *, int64_t history_ms, int limit,
+                          int *ret_count);
 /* 14 Can it write? One tiny durable write (readyz). */
 MUST enum rc store_ping(struct store *, struct call *);
 
 struct store_ops {
     enum rc (*device_get)(struct store *, struct call *, struct str, struct device *) MUST;
-    enum rc (*device_list)(struct store *, struct call *, struct str, struct str, struct str, struct str, int, struct device_page *) MUST;
-    enum rc (*log_list)(struct store *, struct call *, struct str, int64_t, int64_t, bool, int, struct entry_page *) MUST;
-    enum rc (*log_covering)(struct store *, struct call *, struct str, int64_t, int, struct entry_page *) MUST;
+    enum rc (*device_list)(struct store *, struct call *, struct str, struct str, struct str,
+                           struct str, int, struct device_page *) MUST;
+    enum rc (*log_list)(struct store *, struct call *, struct str, int64_t, int64_t, bool, int,
+                        struct entry_page *) MUST;
+    enum rc (*log_covering)(struct store *, struct call *, struct str, int64_t, int,
+                            struct entry_page *) MUST;
     enum rc (*body_get)(struct store *, struct call *, struct str, int64_t, struct body *) MUST;
-    enum rc (*reply_get)(struct store *, struct call *, struct str, struct str, struct reply *) MUST;
-    enum rc (*work_list)(struct store *, struct call *, enum work, struct str, int, int64_t, struct str, int, struct work_page *) MUST;
+    enum rc (*reply_get)(struct store *, struct call *, struct str, struct str,
+                         struct reply *) MUST;
+    enum rc (*work_list)(struct store *, struct call *, enum work, struct str, int, int64_t,
+                         struct str, int, struct work_page *) MUST;
     enum rc (*work_count)(struct store *, struct call *, struct work_counts *) MUST;
     enum rc (*key_get)(struct store *, struct call *, struct str, struct key *) MUST;
     enum rc (*key_list)(struct store *, struct call *, struct str, int, struct key_page *) MUST;
@@ -81,29 +99,39 @@ struct store_faults {
 };
 
 /* ==== downstream ======================================================================================== */
-enum outcome_class { OUTCOME_EFFECT, OUTCOME_SAME, OUTCOME_NO_EFFECT, OUTCOME_STOP, OUTCOME_UNSURE, OUTCOME_REJECTED };
+enum outcome_class {
+    OUTCOME_EFFECT,
+    OUTCOME_SAME,
+    OUTCOME_NO_EFFECT,
+    OUTCOME_STOP,
+    OUTCOME_UNSURE,
+    OUTCOME_REJECTED
+};
 
 /* What one send, read_back or check came to. Data, no rc. */
 struct outcome {
     enum outcome_class class;
-    bool counts;              /* NO_EFFECT: counts as an attempt */
-    bool refused;             /* throttled or refused by the downstream: the breaker counts it */
-    bool auth;                /* STOP: the credentials were refused: never probe by itself */
-    bool partial;             /* read_back: some of the sent values are there, others not (class NO_EFFECT) */
-    bool re_sent;             /* this answer is of a re-send whose first send has no known end */
-    bool repeat_confirmed;    /* the downstream confirmed the repeat id: the answer speaks for all sends */
-    bool full_next;           /* the downstream lost the record: the next body must be in full */
-    bool ref_clear;           /* forget downstream_ref */
-    int64_t started_at_ms;    /* when the call began; read_back: when the read started */
-    int64_t sent_at_ms;       /* first byte of the latest write; 0 = no byte of a write left */
+    bool counts;  /* NO_EFFECT: counts as an attempt */
+    bool refused; /* throttled or refused by the downstream: the breaker counts it */
+    bool auth;    /* STOP: the credentials were refused: never probe by itself */
+    bool partial; /* read_back: some of the sent values are there, others not (class NO_EFFECT) */
+    bool re_sent; /* this answer is of a re-send whose first send has no known end */
+    bool
+        repeat_confirmed; /* the downstream confirmed the repeat id: the answer speaks for all sends */
+    bool full_next;       /* the downstream lost the record: the next body must be in full */
+    bool ref_clear;       /* forget downstream_ref */
+    int64_t started_at_ms;      /* when the call began; read_back: when the read started */
+    int64_t sent_at_ms;         /* first byte of the latest write; 0 = no byte of a write left */
     int64_t earlier_sent_at_ms; /* re_sent: first byte of the latest write before that */
     int64_t retry_after_at_ms;  /* this device not before; 0 = no wish */
     int64_t pause_until_ms;     /* the whole downstream rests until then; 0 = no */
-    struct str ref;           /* found or made reference; "" = keep */
-    struct str code;          /* the adapter's class word: DONE LOCKED THROTTLED AMBIGUOUS ...; for logs and metrics */
-    struct str detail;        /* one sentence for people */
-    struct str pointers;      /* REJECTED: JSON array of {pointer, detail}; "" = none */
-    struct str data;          /* JSON object for the log: status, code, message, transaction id, duration ...; <= ANSWER_MAX_BYTES + 2 KiB */
+    struct str ref;             /* found or made reference; "" = keep */
+    struct str
+        code; /* the adapter's class word: DONE LOCKED THROTTLED AMBIGUOUS ...; for logs and metrics */
+    struct str detail;   /* one sentence for people */
+    struct str pointers; /* REJECTED: JSON array of {pointer, detail}; "" = none */
+    struct str
+        data; /* JSON object for the log: status, code, message, transaction id, duration ...; <= ANSWER_MAX_BYTES + 2 KiB */
 };
 
 enum lease_mode { LEASE_SEND, LEASE_READ_BACK, LEASE_RESEND, LEASE_PROBE };
@@ -112,39 +140,49 @@ enum lease_mode { LEASE_SEND, LEASE_READ_BACK, LEASE_RESEND, LEASE_PROBE };
 struct lease {
     enum lease_mode mode;
     struct str realm, key, device_name, ref; /* ref: the device's downstream_ref, "" = unknown */
-    struct str base;                  /* acknowledged document; "" = none */
+    struct str base;                         /* acknowledged document; "" = none */
     struct body body;
-    struct str trace_id;              /* the call's id: correlation header */
+    struct str trace_id; /* the call's id: correlation header */
     int64_t lease_no, first_sent_at_ms, send_before_at_ms;
-    int64_t earlier_sent_at_ms;       /* RESEND, READ_BACK: latest moment at which an earlier send may have started */
-    int64_t refused_count;            /* of the breaker when leased */
+    int64_t
+        earlier_sent_at_ms; /* RESEND, READ_BACK: latest moment at which an earlier send may have started */
+    int64_t refused_count; /* of the breaker when leased */
 };
 
 struct downstream_ops;
 struct downstream {
     const struct downstream_ops *ops;
-    struct str credentials_sha; /* changes when the credentials do; "" = none needed (nothing to prove) */
+    struct str
+        credentials_sha; /* changes when the credentials do; "" = none needed (nothing to prove) */
     int64_t mapping_version;
-    bool reads_back;            /* read_back works; false: an uncertain delivery is sent again with its repeat id */
+    bool
+        reads_back; /* read_back works; false: an uncertain delivery is sent again with its repeat id */
 };
 
 /* Map: body = what must be sent to get from base ("" = nothing known) to target. Pure.
  *   in     device_name as first written; base, target: documents; full: base is known but everything shall go out
  *   out    ret_bytes "" = nothing to send
  *   fails  RC_INVALID what cannot be mapped: call->problem unmappable, items point into the document ("/attributes/...") */
-MUST enum rc downstream_encode(struct downstream *, struct call *, struct str device_name, struct str base, struct str target, struct str *ret_bytes);
+MUST enum rc downstream_encode(struct downstream *, struct call *, struct str device_name,
+                               struct str base, struct str target, struct str *ret_bytes);
 /* Carry a lease out: LEASE_SEND, LEASE_RESEND. May block; touches no store. Strings of the outcome live in call->arena.
  * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte of every write. */
-void downstream_send(struct downstream *, struct call *, struct world *, const struct lease *, struct outcome *ret_outcome);
+void downstream_send(struct downstream *, struct call *, struct world *, const struct lease *,
+                     struct outcome *ret_outcome);
 /* Are the sent values there? EFFECT all, NO_EFFECT none (or partial), UNSURE could not tell, STOP as for send. */
-void downstream_read_back(struct downstream *, struct call *, struct world *, const struct lease *, struct outcome *ret_outcome);
+void downstream_read_back(struct downstream *, struct call *, struct world *, const struct lease *,
+                          struct outcome *ret_outcome);
 /* One authenticated round trip that writes nothing: EFFECT = works. */
-void downstream_check(struct downstream *, struct call *, struct world *, struct outcome *ret_outcome);
+void downstream_check(struct downstream *, struct call *, struct world *,
+                      struct outcome *ret_outcome);
 
 struct downstream_ops {
-    enum rc (*encode)(struct downstream *, struct call *, struct str, struct str, struct str, struct str *) MUST;
-    void (*send)(struct downstream *, struct call *, struct world *, const struct lease *, struct outcome *);
-    void (*read_back)(struct downstream *, struct call *, struct world *, const struct lease *, struct outcome *);
+    enum rc (*encode)(struct downstream *, struct call *, struct str, struct str, struct str,
+                      struct str *) MUST;
+    void (*send)(struct downstream *, struct call *, struct world *, const struct lease *,
+                 struct outcome *);
+    void (*read_back)(struct downstream *, struct call *, struct world *, const struct lease *,
+                      struct outcome *);
     void (*check)(struct downstream *, struct call *, struct world *, struct outcome *);
 };
 
@@ -168,7 +206,8 @@ struct notifier {
 };
 
 /* Tell. May block; touches no store. out: AGAIN: ret_again_at_ms (0 = the core's backoff); NEVER: given up, the adapter has logged it. */
-enum told notifier_tell(struct notifier *, struct call *, const struct event *, int64_t *ret_again_at_ms);
+enum told notifier_tell(struct notifier *, struct call *, const struct event *,
+                        int64_t *ret_again_at_ms);
 
 struct notifier_ops {
     enum told (*tell)(struct notifier *, struct call *, const struct event *, int64_t *);
@@ -193,8 +232,8 @@ struct clock {
     const struct clock_ops *ops;
 };
 
-int64_t clock_now_ms(struct clock *);    /* wall, UTC. safe: from any thread */
-int64_t clock_boot_ms(struct clock *);   /* since boot, sleep included; never steps */
+int64_t clock_now_ms(struct clock *);  /* wall, UTC. safe: from any thread */
+int64_t clock_boot_ms(struct clock *); /* since boot, sleep included; never steps */
 void clock_random(struct clock *, void *ret_bytes, size_t size_bytes);
 
 struct clock_ops {

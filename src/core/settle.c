@@ -10,7 +10,8 @@
 #define FIRST_LOOK_MS 1000 /* before an unsure delivery is read back: what is on its way may land */
 
 /* --- the entry of an outcome ---------------------------------------------------------------------- */
-static struct str outcome_data(struct call *call, const struct outcome *outcome, int64_t update_count)
+static struct str outcome_data(struct call *call, const struct outcome *outcome,
+                               int64_t update_count)
 {
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -31,8 +32,9 @@ static struct str outcome_data(struct call *call, const struct outcome *outcome,
     return json_write_mut(call->arena, doc);
 }
 
-static struct entry *flight_entry(struct call *call, struct draft *draft, const struct verdict *verdict,
-                                  enum entry_kind kind, int64_t update_count)
+static struct entry *flight_entry(struct call *call, struct draft *draft,
+                                  const struct verdict *verdict, enum entry_kind kind,
+                                  int64_t update_count)
 {
     const struct flight *flight = &draft->device.flight;
     struct entry *entry =
@@ -44,10 +46,12 @@ static struct entry *flight_entry(struct call *call, struct draft *draft, const 
 }
 
 /* --- steps that several ends share ------------------------------------------------------------------ */
-static enum rc passengers(struct world *world, struct call *call, const struct device *device, int64_t *ret_count)
+static enum rc passengers(struct world *world, struct call *call, const struct device *device,
+                          int64_t *ret_count)
 {
     struct pending carried;
-    TRY(log_pending(world, call, device->key, device->flight.from_seq - 1, device->flight.to_seq, &carried));
+    TRY(log_pending(world, call, device->key, device->flight.from_seq - 1, device->flight.to_seq,
+                    &carried));
     *ret_count = carried.count;
     return RC_OK;
 }
@@ -77,8 +81,8 @@ static void move_base(struct draft *draft)
 }
 
 /* The downstream holds what was sealed: base moves; what came since opens the next work. */
-static enum rc end_well(struct world *world, struct call *call, struct draft *draft, const struct verdict *verdict,
-                        enum entry_kind kind, int64_t *ret_count)
+static enum rc end_well(struct world *world, struct call *call, struct draft *draft,
+                        const struct verdict *verdict, enum entry_kind kind, int64_t *ret_count)
 {
     struct device *device = &draft->device;
     struct pending left;
@@ -102,7 +106,8 @@ static enum rc end_well(struct world *world, struct call *call, struct draft *dr
     return RC_OK;
 }
 
-enum rc settle_effect(struct world *world, struct call *call, struct draft *draft, const struct verdict *verdict)
+enum rc settle_effect(struct world *world, struct call *call, struct draft *draft,
+                      const struct verdict *verdict)
 {
     int64_t count;
     TRY(end_well(world, call, draft, verdict, ENTRY_delivered, &count));
@@ -111,7 +116,8 @@ enum rc settle_effect(struct world *world, struct call *call, struct draft *draf
     return RC_OK;
 }
 
-enum rc settle_same(struct world *world, struct call *call, struct draft *draft, const struct verdict *verdict)
+enum rc settle_same(struct world *world, struct call *call, struct draft *draft,
+                    const struct verdict *verdict)
 {
     int64_t count;
     TRY(end_well(world, call, draft, verdict, ENTRY_satisfied, &count));
@@ -131,7 +137,8 @@ static int64_t backoff_ms(struct world *world, int64_t attempt_count)
     return wait + (int64_t)(random % (uint32_t)(wait / 4 + 1)); /* jitter: up to a quarter more */
 }
 
-static void die(struct call *call, struct draft *draft, const struct verdict *verdict, int64_t count)
+static void die(struct call *call, struct draft *draft, const struct verdict *verdict,
+                int64_t count)
 {
     struct device *device = &draft->device;
     struct entry *entry = flight_entry(call, draft, verdict, ENTRY_dead, count);
@@ -142,7 +149,8 @@ static void die(struct call *call, struct draft *draft, const struct verdict *ve
     call->tallies[TALLY_updates_dead] += count;
 }
 
-enum rc settle_no_effect(struct world *world, struct call *call, struct draft *draft, const struct verdict *verdict)
+enum rc settle_no_effect(struct world *world, struct call *call, struct draft *draft,
+                         const struct verdict *verdict)
 {
     struct device *device = &draft->device;
     const struct outcome *outcome = verdict->outcome;
@@ -196,8 +204,9 @@ void settle_unsure(struct call *call, struct draft *draft, const struct verdict 
 }
 
 /* --- undoing ------------------------------------------------------------------------------------------------ */
-enum rc settle_replay(struct world *world, struct call *call, const struct device *device, struct str doc,
-                      int64_t after_seq, int64_t but_seq, struct pending *ret_left, struct str *ret_doc)
+enum rc settle_replay(struct world *world, struct call *call, const struct device *device,
+                      struct str doc, int64_t after_seq, int64_t but_seq, struct pending *ret_left,
+                      struct str *ret_doc)
 {
     struct pending left, kept = {0};
     TRY(log_pending(world, call, device->key, after_seq, device->seq, &left));
@@ -222,7 +231,8 @@ enum rc settle_replay(struct world *world, struct call *call, const struct devic
 
 /* Back to the base, keeping what is pending after after_seq. Should the undone document outgrow the store (a
  * rejected patch had made room for later ones), the later ones go with it: after_seq moves to the end. */
-static enum rc undo(struct world *world, struct call *call, struct device *device, int64_t *after_seq, struct pending *ret_left)
+static enum rc undo(struct world *world, struct call *call, struct device *device,
+                    int64_t *after_seq, struct pending *ret_left)
 {
     struct str base, doc;
     TRY(log_base_document(world, call, device, &base));
@@ -239,7 +249,8 @@ static enum rc undo(struct world *world, struct call *call, struct device *devic
     return RC_OK;
 }
 
-enum rc settle_rejected(struct world *world, struct call *call, struct draft *draft, const struct verdict *verdict)
+enum rc settle_rejected(struct world *world, struct call *call, struct draft *draft,
+                        const struct verdict *verdict)
 {
     struct device *device = &draft->device;
     struct pending left;
@@ -254,7 +265,9 @@ enum rc settle_rejected(struct world *world, struct call *call, struct draft *dr
     device->attempt_count = 0;
     device->not_before_at_ms = verdict->outcome->retry_after_at_ms;
     flight_clear(device);
-    bool resend_all = device->resend_all; /* the wish stays, but opens no work: what was refused in full would be again */
+    bool resend_all =
+        device
+            ->resend_all; /* the wish stays, but opens no work: what was refused in full would be again */
     device->resend_all = false;
     work_reopen(world->settings, device, &left, call->now_ms);
     device->resend_all = resend_all;
@@ -263,7 +276,8 @@ enum rc settle_rejected(struct world *world, struct call *call, struct draft *dr
     return RC_OK;
 }
 
-enum rc settle_discard(struct world *world, struct call *call, struct draft *draft, struct str by, struct str reason)
+enum rc settle_discard(struct world *world, struct call *call, struct draft *draft, struct str by,
+                       struct str reason)
 {
     struct device *device = &draft->device;
     struct pending gone, left;
@@ -275,7 +289,8 @@ enum rc settle_discard(struct world *world, struct call *call, struct draft *dra
     json_add_str(doc, root, "code", STR("DISCARDED"));
     json_add_str(doc, root, "reason", reason);
     json_add_i64(doc, root, "update_count", gone.count);
-    struct entry *entry = log_add(call, draft, by, ENTRY_cancelled, json_write_mut(call->arena, doc));
+    struct entry *entry =
+        log_add(call, draft, by, ENTRY_cancelled, json_write_mut(call->arena, doc));
     entry->from_seq = from_seq;
     entry->to_seq = to_seq;
     entry->notice_at_ms = gone.count ? log_notice_at(world, call) : 0;

@@ -26,24 +26,31 @@ static enum rc accept_check(struct world *world, struct call *call, const struct
     struct str bytes;
     if (doc.len > DOC_MAX_BYTES) {
         return call_refuse_at(call, STR("/attributes"), PROBLEM_document_too_large,
-                              "the merged document would have %zu bytes, at most %d are allowed", doc.len, DOC_MAX_BYTES);
+                              "the merged document would have %zu bytes, at most %d are allowed",
+                              doc.len, DOC_MAX_BYTES);
     }
-    TRY(downstream_encode(world_downstream(world, device->realm), call, device->name, STR_NONE, doc, &bytes));
+    TRY(downstream_encode(world_downstream(world, device->realm), call, device->name, STR_NONE, doc,
+                          &bytes));
     if (device->pending_count + 1 > settings->max_pending ||
         device->pending_bytes + data_bytes > settings->max_pending_bytes) {
-        return call_refuse(call, PROBLEM_too_many_pending, "%lld updates with %lld bytes wait; at most %lld and %lld may",
+        return call_refuse(call, PROBLEM_too_many_pending,
+                           "%lld updates with %lld bytes wait; at most %lld and %lld may",
                            (long long)device->pending_count, (long long)device->pending_bytes,
-                           (long long)settings->max_pending, (long long)settings->max_pending_bytes);
+                           (long long)settings->max_pending,
+                           (long long)settings->max_pending_bytes);
     }
     (void)new;
     return RC_OK;
 }
 
 /* The after-image of a device with one more pending update. */
-static void accept_pending(struct world *world, struct call *call, struct device *device, const struct entry *entry)
+static void accept_pending(struct world *world, struct call *call, struct device *device,
+                           const struct entry *entry)
 {
     if (device->pending_count == 0) {
-        device->due_at_ms = device->work == WORK_OPEN ? device->due_at_ms : window_due(world->settings, device->accepted_at_ms);
+        device->due_at_ms = device->work == WORK_OPEN
+                                ? device->due_at_ms
+                                : window_due(world->settings, device->accepted_at_ms);
     }
     device->pending_count++;
     device->pending_bytes += (int64_t)entry->data.len;
@@ -57,19 +64,20 @@ static void accept_pending(struct world *world, struct call *call, struct device
     }
 }
 
-static enum rc accept_once(struct world *world, struct call *call, const struct principal *principal,
-                           const struct update_new *new, struct device *ret_device, struct entry *ret_update)
+static enum rc accept_once(struct world *world, struct call *call,
+                           const struct principal *principal, const struct update_new *new,
+                           struct device *ret_device, struct entry *ret_update)
 {
     struct device before;
     struct draft draft;
     struct str doc, data = update_data(call, new->patch);
     TRY(device_read(world, call, principal, new->key, &before));
-    if (new->if_match && new->if_match != before.revision) {
+    if (new->if_match &&new->if_match != before.revision) {
         struct device *current = arena_new(call->arena, struct device);
         *current = before;
         call->current = current;
-        return call_refuse(call, PROBLEM_revision_mismatch, "the revision is %lld, not %lld", (long long)before.revision,
-                           (long long)new->if_match);
+        return call_refuse(call, PROBLEM_revision_mismatch, "the revision is %lld, not %lld",
+                           (long long)before.revision, (long long)new->if_match);
     }
     TRY(document_merge(call, before.doc, new->patch, &doc));
     bool same = document_equal(call, before.doc, doc);
@@ -90,7 +98,7 @@ static enum rc accept_once(struct world *world, struct call *call, const struct 
     if (!satisfied) {
         accept_pending(world, call, device, entry);
     }
-    if (new->repeat && new->repeat->reply.key.len) {
+    if (new->repeat &&new->repeat->reply.key.len) {
         TRY(new->repeat->render(new->repeat->context, call, device, entry, &new->repeat->reply));
         draft.change.reply = &new->repeat->reply;
     }
@@ -103,7 +111,8 @@ static enum rc accept_once(struct world *world, struct call *call, const struct 
 }
 
 enum rc update_accept(struct world *world, struct call *call, const struct principal *principal,
-                      const struct update_new *new, struct device *ret_device, struct entry *ret_update)
+                      const struct update_new *new, struct device *ret_device,
+                      struct entry *ret_update)
 {
     enum rc rc = RC_CONFLICT;
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
@@ -114,7 +123,8 @@ enum rc update_accept(struct world *world, struct call *call, const struct princ
 }
 
 /* --- cancel ------------------------------------------------------------------------------------------------ */
-static enum rc cancel_check(struct world *world, struct call *call, const struct device *device, int64_t seq)
+static enum rc cancel_check(struct world *world, struct call *call, const struct device *device,
+                            int64_t seq)
 {
     struct entry_page page, tries;
     const struct entry *end;
@@ -129,15 +139,16 @@ static enum rc cancel_check(struct world *world, struct call *call, const struct
         return RC_OK;
     case UPDATE_sending:
     case UPDATE_uncertain:
-        return call_refuse(call, PROBLEM_update_in_flight, "update %lld is sealed in delivery %lld", (long long)seq,
-                           (long long)device->flight.delivery);
+        return call_refuse(call, PROBLEM_update_in_flight, "update %lld is sealed in delivery %lld",
+                           (long long)seq, (long long)device->flight.delivery);
     default:
         return call_refuse(call, PROBLEM_update_ended, "update %lld has ended", (long long)seq);
     }
 }
 
 /* What the pending patches are applied to: the sealed target, or what the downstream is known to hold. */
-static enum rc cancel_base(struct world *world, struct call *call, const struct device *device, struct str *ret_doc)
+static enum rc cancel_base(struct world *world, struct call *call, const struct device *device,
+                           struct str *ret_doc)
 {
     struct body body;
     if (!device->flight.delivery) {
@@ -159,7 +170,8 @@ static struct str cancel_data(struct call *call, struct str reason)
 }
 
 /* The work after one pending update less: a sealed flight and dead work stay what they are. */
-static void cancel_work(struct world *world, struct call *call, struct device *device, const struct pending *left)
+static void cancel_work(struct world *world, struct call *call, struct device *device,
+                        const struct pending *left)
 {
     if (device->flight.delivery) {
         device->pending_count = left->count;
@@ -183,25 +195,28 @@ static void cancel_work(struct world *world, struct call *call, struct device *d
 }
 
 enum rc update_cancel(struct world *world, struct call *call, const struct principal *principal,
-                      const struct device *before, const struct action_request *request, struct device *ret_device)
+                      const struct device *before, const struct action_request *request,
+                      struct device *ret_device)
 {
     struct draft draft;
     struct pending left;
     struct str base, doc;
     int64_t after_seq = before->flight.delivery ? before->flight.to_seq : before->from_seq - 1;
     if (!request->seq) {
-        return call_refuse_at(call, STR("/seq"), PROBLEM_missing_member, "cancel needs the update's seq");
+        return call_refuse_at(call, STR("/seq"), PROBLEM_missing_member,
+                              "cancel needs the update's seq");
     }
     TRY(cancel_check(world, call, before, request->seq));
     TRY(cancel_base(world, call, before, &base));
     TRY(settle_replay(world, call, before, base, after_seq, request->seq, &left, &doc));
     if (doc.len > DOC_STORED_MAX_BYTES) {
-        return call_refuse(call, PROBLEM_document_too_large, "without this update the document would have %zu bytes",
-                           doc.len);
+        return call_refuse(call, PROBLEM_document_too_large,
+                           "without this update the document would have %zu bytes", doc.len);
     }
     log_begin(&draft, before);
     struct device *device = &draft.device;
-    struct entry *entry = log_add(call, &draft, principal->id, ENTRY_cancelled, cancel_data(call, request->reason));
+    struct entry *entry =
+        log_add(call, &draft, principal->id, ENTRY_cancelled, cancel_data(call, request->reason));
     entry->from_seq = entry->to_seq = request->seq;
     entry->notice_at_ms = log_notice_at(world, call);
     draft.change.ended_seq = request->seq;
@@ -210,7 +225,8 @@ enum rc update_cancel(struct world *world, struct call *call, const struct princ
     device->doc = doc;
     cancel_work(world, call, device, &left);
     if (request->repeat && request->repeat->reply.key.len) {
-        TRY(request->repeat->render(request->repeat->context, call, device, entry, &request->repeat->reply));
+        TRY(request->repeat->render(request->repeat->context, call, device, entry,
+                                    &request->repeat->reply));
         draft.change.reply = &request->repeat->reply;
     }
     TRY(log_commit(world, call, &draft));
@@ -279,7 +295,8 @@ static enum rc scan_overwritten(struct call *call, struct scan *scan, const stru
 }
 
 /* One pass over the log after the update, page by page on a scratch arena: its entries may be many and large. */
-static enum rc scan_log(struct world *world, struct call *call, const struct device *device, struct scan *scan, bool undone)
+static enum rc scan_log(struct world *world, struct call *call, const struct device *device,
+                        struct scan *scan, bool undone)
 {
     struct arena scratch, *keep = call->arena;
     int64_t seq = scan->view->entry.seq + 1, end = min_i64(device->seq, seq + FIELDS_SCAN_MAX - 1);
@@ -304,7 +321,8 @@ static enum rc scan_log(struct world *world, struct call *call, const struct dev
     return rc;
 }
 
-static enum rc view_fields(struct world *world, struct call *call, const struct device *device, struct update_view *view)
+static enum rc view_fields(struct world *world, struct call *call, const struct device *device,
+                           struct update_view *view)
 {
     struct leaf *leaves;
     struct scan scan = {.view = view};
@@ -319,7 +337,8 @@ static enum rc view_fields(struct world *world, struct call *call, const struct 
     return scan_log(world, call, device, &scan, false);
 }
 
-enum rc update_view(struct world *world, struct call *call, const struct device *device, int64_t seq, struct update_view *ret_view)
+enum rc update_view(struct world *world, struct call *call, const struct device *device,
+                    int64_t seq, struct update_view *ret_view)
 {
     struct update_view view = {0};
     struct entry_page page;

@@ -4,9 +4,9 @@
 
 #include "core/breaker.h"
 
-#define LEASE_SLACK_MS 20000    /* a lease outlives the longest write by this */
-#define SETTLE_SLACK_MS 10000   /* left of the lease after the longest write: time to settle */
-#define DEADLINE_SLACK_MS 5000  /* left of a function's life after the longest write */
+#define LEASE_SLACK_MS 20000   /* a lease outlives the longest write by this */
+#define SETTLE_SLACK_MS 10000  /* left of the lease after the longest write: time to settle */
+#define DEADLINE_SLACK_MS 5000 /* left of a function's life after the longest write */
 
 int64_t window_slot(const struct settings *settings, int64_t at_ms)
 {
@@ -55,7 +55,8 @@ const char *block_name(enum block block)
 }
 
 /* An effect that lies more than a window ahead comes from a clock that was wrong: it counts as now. */
-static int64_t effect_at(const struct settings *settings, const struct device *device, int64_t now_ms)
+static int64_t effect_at(const struct settings *settings, const struct device *device,
+                         int64_t now_ms)
 {
     return device->effect_at_ms > now_ms + settings->window_ms ? now_ms : device->effect_at_ms;
 }
@@ -66,7 +67,8 @@ static int64_t window_after(const struct settings *settings, int64_t at_ms)
 }
 
 /* Calls that this window has seen already: the count belongs to the slot of the last lease. */
-static bool attempts_used(const struct settings *settings, const struct device *device, int64_t now_ms)
+static bool attempts_used(const struct settings *settings, const struct device *device,
+                          int64_t now_ms)
 {
     return device->window_attempt_count >= settings->attempts_per_window &&
            window_slot(settings, device->flight.started_at_ms) >= window_slot(settings, now_ms);

@@ -14,7 +14,8 @@ int64_t window_guard_ms(const struct settings *);
 /* The lease really used: at least write_timeout + 20 s. */
 int64_t window_lease_ms(const struct settings *);
 /* No byte of a write may leave at or after this moment. deadline_at_ms 0 = none. */
-int64_t window_send_before(const struct settings *, int64_t now_ms, int64_t lease_until_ms, int64_t deadline_at_ms);
+int64_t window_send_before(const struct settings *, int64_t now_ms, int64_t lease_until_ms,
+                           int64_t deadline_at_ms);
 
 /* What a device waits for; the first that applies, in this order. */
 /* clang-format off */
@@ -35,7 +36,8 @@ struct breaker; /* breaker.h */
  *   in     device: work OPEN, FLIGHT, ...; breaker: of its realm, read in the same call
  *   out    what blocks it (BLOCK_nothing = may start), and in ret_at_ms when to look again at the earliest
  *          (now if nothing; TIME_NEVER_MS if only an operator or an outcome can change it) */
-enum block window_may_start(const struct settings *, const struct device *, const struct breaker *, int64_t now_ms, int64_t *ret_at_ms);
+enum block window_may_start(const struct settings *, const struct device *, const struct breaker *,
+                            int64_t now_ms, int64_t *ret_at_ms);
 /* When OPEN work should be looked at, by the device's own fields alone (at_ms of the record). */
 int64_t window_look_at(const struct settings *, const struct device *, int64_t now_ms);
 

@@ -49,7 +49,8 @@ void work_check(enum work before, const struct device *after)
     assert((after->from_seq == 0) == (after->work == WORK_NONE));
     assert((after->at_ms == 0) == (after->work == WORK_NONE));
     assert(after->work != WORK_NONE || after->pending_count == 0);
-    assert(!sealed || (after->flight.from_seq <= after->flight.to_seq && after->flight.to_seq <= after->seq));
+    assert(!sealed ||
+           (after->flight.from_seq <= after->flight.to_seq && after->flight.to_seq <= after->seq));
     assert(after->doc.len <= DOC_STORED_MAX_BYTES && after->revision > 0);
 }
 
@@ -75,7 +76,8 @@ void work_reopen(const struct settings *settings, struct device *device, const s
         work_none(device);
         return;
     }
-    device->from_seq = left->count ? left->first_seq : device->seq; /* the latest entry is no update */
+    device->from_seq =
+        left->count ? left->first_seq : device->seq; /* the latest entry is no update */
     device->due_at_ms = window_due(settings, left->count ? left->first_at_ms : now_ms);
     work_open(settings, device, now_ms);
 }
