@@ -43,8 +43,9 @@ static void PRINTF(4, 5)
     vsnprintf(what, sizeof what, format, list);
     va_end(list);
     if (report->finding_count++ == 0) {
-        snprintf(report->first, sizeof report->first, STR_FMT " %s entry %lld: %s",
-                 STR_ARG(replay->device.key), rule, (long long)seq, what);
+        snprintf(report->first, sizeof report->first, "%.*s, %s, entry %lld: %.120s",
+                 (int)min_i64((int64_t)replay->device.key.len, 64), replay->device.key.s, rule,
+                 (long long)seq, what);
     }
     if (report->sink) {
         struct check_finding finding = {rule, replay->device.key, seq, str_of(what)};
