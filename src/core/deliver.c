@@ -198,6 +198,17 @@ static bool may_look(struct world *world, struct call *call, const struct device
     return call->now_ms < *ret_at_ms - window_guard_ms(world->settings);
 }
 
+/* Not now: put off when to look, so that plan passes do not find it over and over. */
+static enum rc look_later(struct world *world, struct call *call, struct draft *draft,
+                          int64_t at_ms)
+{
+    int64_t soon = call->now_ms + LOOK_MIN_MS;
+    draft->device.at_ms = min_i64(max_i64(at_ms, soon), soon + LOOK_MAX_MS);
+    call_wake(call, draft->device.key, draft->device.at_ms);
+    TRY(log_commit(world, call, draft));
+    return RC_NOT_DUE;
+}
+
 static enum rc lease_again(struct world *world, struct call *call, const struct device *device,
                            const struct breaker *breaker, struct lease *ret_lease)
 {
@@ -212,10 +223,7 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
         return lease_park(world, call, &draft);
     }
     if (!may_look(world, call, device, breaker, mode, &at_ms)) {
-        if (at_ms < TIME_NEVER_MS) {
-            call_wake(call, device->key, max_i64(at_ms, call->now_ms + 1));
-        }
-        return RC_NOT_DUE;
+        return look_later(world, call, &draft, at_ms);
     }
     TRY(store_body_get(world->store, call, device->key, flight->delivery, &body));
     if (device->work == WORK_FLIGHT) {
@@ -239,6 +247,31 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
     return RC_OK;
 }
 
+/* Times of an open device that lie more than a window ahead come from a clock that was wrong. */
+static bool clock_was_wrong(const struct settings *settings, const struct call *call,
+                            struct device *device)
+{
+    int64_t latest_ms = call->now_ms + settings->window_ms;
+    if (device->effect_at_ms <= latest_ms && device->due_at_ms <= latest_ms) {
+        return false;
+    }
+    device->effect_at_ms = device->effect_at_ms > latest_ms ? call->now_ms : device->effect_at_ms;
+    device->due_at_ms = min_i64(device->due_at_ms, window_due(settings, call->now_ms));
+    return true;
+}
+
+/* Written down, or the window would count as used again at each look. */
+static enum rc lease_correct(struct world *world, struct call *call, const struct device *device)
+{
+    struct draft draft;
+    log_begin(&draft, device);
+    (void)clock_was_wrong(world->settings, call, &draft.device);
+    work_open(world->settings, &draft.device, call->now_ms);
+    call_wake(call, draft.device.key, draft.device.at_ms);
+    TRY(log_commit(world, call, &draft));
+    return RC_NOT_DUE;
+}
+
 static enum rc lease_once(struct world *world, struct call *call, struct str key,
                           struct lease *ret_lease)
 {
@@ -259,6 +292,10 @@ static enum rc lease_once(struct world *world, struct call *call, struct str key
     }
     if (device.work != WORK_OPEN) {
         return RC_NOT_DUE;
+    }
+    struct device corrected = device;
+    if (clock_was_wrong(world->settings, call, &corrected)) {
+        return lease_correct(world, call, &device);
     }
     enum block block = window_may_start(world->settings, &device, &breaker, call->now_ms, &at_ms);
     if (block != BLOCK_nothing) {

@@ -19,8 +19,8 @@ static struct str update_data(struct call *call, struct str patch)
     return json_write_mut(call->arena, doc);
 }
 
-static enum rc accept_check(struct world *world, struct call *call, const struct update_new *new,
-                            const struct device *device, struct str doc, int64_t data_bytes)
+static enum rc accept_check(struct world *world, struct call *call, const struct device *device,
+                            struct str doc, int64_t data_bytes)
 {
     const struct settings *settings = world->settings;
     struct str bytes;
@@ -39,7 +39,6 @@ static enum rc accept_check(struct world *world, struct call *call, const struct
                            (long long)settings->max_pending,
                            (long long)settings->max_pending_bytes);
     }
-    (void)new;
     return RC_OK;
 }
 
@@ -62,6 +61,20 @@ static void accept_pending(struct world *world, struct call *call, struct device
         work_open(world->settings, device, call->now_ms);
         call_wake(call, device->key, device->at_ms);
     }
+    int64_t latest_ms = call->now_ms + world->settings->window_ms;
+    if (device->work == WORK_OPEN &&
+        device->due_at_ms > latest_ms) { /* by a clock that was wrong */
+        device->due_at_ms = window_due(world->settings, call->now_ms);
+        work_open(world->settings, device, call->now_ms);
+    }
+}
+
+/* Never before an earlier one, unless that came from a clock that was wrong. */
+static int64_t accepted_at(const struct settings *settings, const struct call *call,
+                           const struct device *before)
+{
+    bool wrong = before->accepted_at_ms > call->now_ms + settings->window_ms;
+    return wrong ? call->now_ms : max_i64(call->now_ms, before->accepted_at_ms);
 }
 
 static enum rc accept_once(struct world *world, struct call *call,
@@ -83,12 +96,12 @@ static enum rc accept_once(struct world *world, struct call *call,
     bool same = document_equal(call, before.doc, doc);
     bool satisfied = same && before.work == WORK_NONE && before.base && !before.resend_all;
     if (!satisfied) {
-        TRY(accept_check(world, call, new, &before, doc, (int64_t)data.len));
+        TRY(accept_check(world, call, &before, doc, (int64_t)data.len));
     }
     log_begin(&draft, &before);
     struct device *device = &draft.device;
     struct entry *entry = log_add(call, &draft, principal->id, ENTRY_update, data);
-    device->accepted_at_ms = max_i64(call->now_ms, before.accepted_at_ms);
+    device->accepted_at_ms = accepted_at(world->settings, call, &before);
     entry->at_ms = device->accepted_at_ms;
     entry->ended = satisfied ? ENDED_SATISFIED : ENDED_NONE;
     if (!same) {
