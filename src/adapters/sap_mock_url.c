@@ -1,0 +1,173 @@
+/* Targets of the mock taken apart: path, key, query options, filters. Pure; whatever comes, it answers. */
+#include "adapters/sap_mock_parts.h"
+
+bool sap_literal_date(struct str text, int64_t *ret_at_ms)
+{
+    char zulu[40];
+    if (text.len < 10 || text.len > 30) {
+        return false;
+    }
+    memcpy(zulu, text.s, text.len);
+    zulu[text.len] = 'Z';
+    return iso_time_read((struct str){zulu, text.len + 1}, ret_at_ms) == RC_OK;
+}
+
+/* 'it''s' at the front of *rest, without its quotes. */
+static bool quoted(struct arena *arena, struct str *rest, struct str *ret_text)
+{
+    struct text text;
+    size_t i = 1;
+    if (!rest->len || rest->s[0] != '\'') {
+        return false;
+    }
+    text_open(&text, arena, rest->len);
+    for (; i < rest->len; i++) {
+        if (rest->s[i] == '\'') {
+            if (i + 1 < rest->len && rest->s[i + 1] == '\'') {
+                i++;
+            } else {
+                break;
+            }
+        }
+        text_add_char(&text, rest->s[i]);
+    }
+    if (i >= rest->len) {
+        return false;
+    }
+    *rest = str_from(*rest, i + 1);
+    *ret_text = text_str(&text);
+    return true;
+}
+
+/* Equipment='1',ValidityEndDate=datetime'9999-12-31T00:00:00' in any order, or '1' alone. */
+static bool read_key(struct arena *arena, struct str key, struct sap_target *target)
+{
+    bool has_end = false;
+    target->end_at_ms = SAP_END_OF_TIME_MS;
+    while (key.len) {
+        struct str value;
+        if (str_starts(key, STR("Equipment="))) {
+            key = str_from(key, strlen("Equipment="));
+            if (!quoted(arena, &key, &target->equipment)) {
+                return false;
+            }
+        } else if (str_starts(key, STR("ValidityEndDate=datetime"))) {
+            key = str_from(key, strlen("ValidityEndDate=datetime"));
+            if (!quoted(arena, &key, &value) || !sap_literal_date(value, &target->end_at_ms)) {
+                return false;
+            }
+            has_end = true;
+        } else {
+            return false;
+        }
+        if (key.len && key.s[0] != ',') {
+            return false;
+        }
+        key = key.len ? str_from(key, 1) : key;
+    }
+    return target->equipment.len && has_end;
+}
+
+static void read_option(struct arena *arena, struct str option, struct sap_target *target)
+{
+    struct str value = option, name, plain;
+    struct str raw_name = text_cut(&value, '=');
+    if (text_unpercent(arena, raw_name, true, &name) != RC_OK ||
+        text_unpercent(arena, value, true, &plain) != RC_OK) {
+        target->bad_option = true;
+    } else if (str_is(name, "$filter")) {
+        target->filter = plain;
+    } else if (str_is(name, "$orderby")) {
+        target->orderby = plain;
+    } else if (str_is(name, "$select")) {
+        target->select = plain;
+    } else if (str_is(name, "$top")) {
+        target->bad_option |= text_to_i64(plain, &target->top) != RC_OK || target->top < 0;
+    } else if (str_is(name, "$skip")) {
+        target->bad_option |= text_to_i64(plain, &target->skip) != RC_OK || target->skip < 0;
+    } else if (name.len && name.s[0] == '$' && !str_is(name, "$format") &&
+               !str_is(name, "$inlinecount")) {
+        target->bad_option = true;
+    }
+}
+
+static void read_path(struct arena *arena, struct str path, struct sap_target *target)
+{
+    struct str rest = path, plain;
+    if (!str_starts(path, STR(SAP_MOCK_ROOT))) {
+        return;
+    }
+    rest = str_from(path, strlen(SAP_MOCK_ROOT));
+    if (str_starts(rest, STR(";v=1"))) {
+        rest = str_from(rest, strlen(";v=1"));
+    } else if (str_starts(rest, STR(";v="))) {
+        target->kind = SAP_OTHER_VERSION;
+        return;
+    }
+    if (!rest.len) {
+        target->kind = SAP_ROOT_BARE;
+        return;
+    }
+    if (rest.s[0] != '/' || text_unpercent(arena, str_from(rest, 1), false, &plain) != RC_OK) {
+        return;
+    }
+    if (!plain.len) {
+        target->kind = SAP_ROOT;
+    } else if (str_is(plain, "$metadata")) {
+        target->kind = SAP_METADATA;
+    } else if (str_is(plain, "Equipment")) {
+        target->kind = SAP_SET;
+    } else if (str_starts(plain, STR("Equipment(")) && plain.s[plain.len - 1] == ')') {
+        struct str key = str_from(plain, strlen("Equipment("));
+        key.len--;
+        target->kind = read_key(arena, key, target) ? SAP_ENTITY : SAP_UNKNOWN;
+    }
+}
+
+void sap_target_read(struct arena *arena, struct request const *request,
+                     struct sap_target *ret_target)
+{
+    struct str query = request->target;
+    struct str path = text_cut(&query, '?');
+    *ret_target = (struct sap_target){.kind = SAP_UNKNOWN, .top = -1};
+    while (query.len) {
+        read_option(arena, text_cut(&query, '&'), ret_target);
+    }
+    read_path(arena, path, ret_target);
+}
+
+bool sap_filter_next(struct arena *arena, struct str *filter, int *ret_field, struct str *ret_value,
+                     bool *ret_broken)
+{
+    struct str rest = text_trim(*filter);
+    if (!rest.len) {
+        return false;
+    }
+    *ret_broken = true;
+    struct str name = text_cut(&rest, ' ');
+    int field = sap_edm_find(name);
+    struct str operator= text_cut(&rest, ' ');
+    if (field < 0 || !str_is(operator, "eq")) {
+        return false;
+    }
+    if (str_starts(rest, STR("datetime'"))) {
+        int64_t at_ms;
+        rest = str_from(rest, strlen("datetime"));
+        if (!quoted(arena, &rest, ret_value) || !sap_literal_date(*ret_value, &at_ms)) {
+            return false;
+        }
+        *ret_value = arena_printf(arena, "%lld", (long long)at_ms);
+    } else if (!quoted(arena, &rest, ret_value)) {
+        return false;
+    }
+    if (rest.len) {
+        if (!str_starts(rest, STR(" and "))) {
+            return false;
+        }
+        rest = str_from(rest, strlen(" and "));
+    }
+    *filter = rest;
+    *ret_field = field;
+    *ret_broken = false;
+    return true;
+}
