@@ -1,4 +1,4 @@
-/* libcurl in the one way this project uses it. The rule it keeps: of every exchange it can say whether a byte
+/* libcurl in the one way this project uses it. The rule it keeps: of every outbound it can say whether a byte
  * left, whether the whole request left, and whether an answer began; and a write leaves at most once.
  * What an end means is left to the adapters. */
 #include "adapters/http_client.h"
@@ -21,11 +21,11 @@ struct http_client {
     char proxy[512], ca_file[1024];
 };
 
-/* One exchange under way: what the callbacks of libcurl need. */
+/* One outbound under way: what the callbacks of libcurl need. */
 struct running {
     const struct http_client *client;
-    const struct http_exchange *exchange;
-    struct http_answer *answer;
+    const struct outbound *outbound;
+    struct inbound *answer;
     struct call *call;
     struct clock *clock;
     struct text body;
@@ -48,13 +48,13 @@ static void curl_start(void)
 static int about_to_send(void *context, char *peer, char *own, int peer_port, int own_port)
 {
     struct running *running = context;
-    const struct http_exchange *exchange = running->exchange;
+    const struct outbound *outbound = running->outbound;
     (void)peer, (void)own, (void)peer_port, (void)own_port;
-    if (running->starts > 0 && exchange->write) {
+    if (running->starts > 0 && outbound->write) {
         return CURL_PREREQFUNC_ABORT;
     }
     int64_t now_ms = clock_now_ms(running->clock);
-    if (exchange->send_before_at_ms && now_ms >= exchange->send_before_at_ms) {
+    if (outbound->send_before_at_ms && now_ms >= outbound->send_before_at_ms) {
         running->too_late = true;
         return CURL_PREREQFUNC_ABORT;
     }
@@ -79,7 +79,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 static size_t take_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct running *running = context;
-    struct http_answer *answer = running->answer;
+    struct inbound *answer = running->answer;
     struct arena *arena = running->call->arena;
     struct str line = {bytes, size * count};
     struct str value = line;
@@ -88,7 +88,7 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
         return size * count;
     }
     struct str name = text_cut(&value, ':');
-    if (name.len == line.len || answer->header_count == HTTP_ANSWER_HEADERS_MAX) {
+    if (name.len == line.len || answer->header_count == INBOUND_HEADERS_MAX) {
         return size * count;
     }
     while (value.len && (value.s[value.len - 1] == '\r' || value.s[value.len - 1] == '\n')) {
@@ -175,7 +175,7 @@ static bool list_add(struct curl_slist **list, struct arena *arena, struct heade
         (void)set_code;                                                                            \
     } while (0)
 
-/* What is the same for every exchange. The handle keeps its connection through curl_easy_reset. */
+/* What is the same for every outbound. The handle keeps its connection through curl_easy_reset. */
 static void set_always(const struct http_client *client, struct running *running)
 {
     CURL *easy = client->easy;
@@ -204,16 +204,16 @@ static void set_always(const struct http_client *client, struct running *running
     SET(CURLOPT_WRITEDATA, running);
 }
 
-static void set_request(CURL *easy, const struct http_exchange *exchange, struct str method,
+static void set_request(CURL *easy, const struct outbound *outbound, struct str method,
                         struct str url, struct curl_slist *headers)
 {
     bool has_body = !str_is(method, "GET") && !str_is(method, "HEAD");
     SET(CURLOPT_URL, url.s);
-    SET(CURLOPT_TIMEOUT_MS, (long)(exchange->timeout_ms ? exchange->timeout_ms : 10000));
+    SET(CURLOPT_TIMEOUT_MS, (long)(outbound->timeout_ms ? outbound->timeout_ms : 10000));
     SET(CURLOPT_HTTPHEADER, headers);
     if (has_body) { /* a request with a method that may have a body always states its length */
-        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len);
-        SET(CURLOPT_POSTFIELDS, exchange->body.len ? exchange->body.s : "");
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)outbound->body.len);
+        SET(CURLOPT_POSTFIELDS, outbound->body.len ? outbound->body.s : "");
         SET(CURLOPT_CUSTOMREQUEST, method.s);
     } else if (str_is(method, "HEAD")) {
         SET(CURLOPT_NOBODY, 1L);
@@ -222,10 +222,10 @@ static void set_request(CURL *easy, const struct http_exchange *exchange, struct
     }
 }
 
-static enum http_end end_of(struct running *running, CURLcode code)
+static enum inbound_end end_of(struct running *running, CURLcode code)
 {
-    const struct http_exchange *exchange = running->exchange;
-    struct http_answer *answer = running->answer;
+    const struct outbound *outbound = running->outbound;
+    struct inbound *answer = running->answer;
     long status = 0, request_bytes = 0;
     curl_off_t uploaded = 0;
     CURL *easy = running->client->easy;
@@ -234,56 +234,55 @@ static enum http_end end_of(struct running *running, CURLcode code)
     (void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
     answer->status = (int)status;
     if (code == CURLE_OK) {
-        return HTTP_ANSWERED;
+        return INBOUND_ANSWERED;
     }
     if (running->too_late && running->starts == 0) {
-        return HTTP_NOT_SENT;
+        return INBOUND_NOT_SENT;
     }
     if (running->starts == 0) {
-        return HTTP_NO_CONNECTION;
+        return INBOUND_NO_CONNECTION;
     }
     /* A refused silent repeat: the counters are those of the repeat, so take the first for complete. */
     bool repeated = code == CURLE_ABORTED_BY_CALLBACK;
-    if (!repeated && !status && (request_bytes == 0 || (size_t)uploaded < exchange->body.len)) {
-        return HTTP_INCOMPLETE;
+    if (!repeated && !status && (request_bytes == 0 || (size_t)uploaded < outbound->body.len)) {
+        return INBOUND_INCOMPLETE;
     }
-    return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_LOST;
+    return code == CURLE_OPERATION_TIMEDOUT ? INBOUND_TIMEOUT : INBOUND_LOST;
 }
 
 void http_client_perform(struct http_client *client, struct call *call, struct clock *clock,
-                         const struct http_exchange *exchange, struct http_answer *ret_answer)
+                         const struct outbound *outbound, struct inbound *ret_answer)
 {
     CLEANUP(list_free) struct curl_slist *headers = NULL;
-    struct str method = arena_copy(call->arena, exchange->method);
-    struct str url = arena_copy(call->arena, exchange->url);
+    struct str method = arena_copy(call->arena, outbound->method);
+    struct str url = arena_copy(call->arena, outbound->url);
     struct running running = {
-        .client = client, .exchange = exchange, .answer = ret_answer, .call = call, .clock = clock};
+        .client = client, .outbound = outbound, .answer = ret_answer, .call = call, .clock = clock};
     int64_t began_ms = clock_boot_ms(clock);
-    size_t max_bytes =
-        exchange->answer_max_bytes ? exchange->answer_max_bytes : HTTP_ANSWER_MAX_BYTES;
-    *ret_answer = (struct http_answer){
-        .headers = arena_array(call->arena, struct header, HTTP_ANSWER_HEADERS_MAX)};
+    size_t max_bytes = outbound->answer_max_bytes ? outbound->answer_max_bytes : INBOUND_MAX_BYTES;
+    *ret_answer =
+        (struct inbound){.headers = arena_array(call->arena, struct header, INBOUND_HEADERS_MAX)};
     text_open(&running.body, call->arena, max_bytes);
     bool sound = list_add(&headers, call->arena, (struct header){STR("Expect"), STR_NONE});
     headers->data[strlen(headers->data) - 1] = ':'; /* "Expect:" = do not ask for 100 Continue */
-    for (size_t i = 0; i < exchange->header_count; i++) {
-        sound = sound && list_add(&headers, call->arena, exchange->headers[i]);
+    for (size_t i = 0; i < outbound->header_count; i++) {
+        sound = sound && list_add(&headers, call->arena, outbound->headers[i]);
     }
     if (!sound) {
-        ret_answer->end = HTTP_NO_CONNECTION;
+        ret_answer->end = INBOUND_NO_CONNECTION;
         ret_answer->why = STR("a header holds a control byte");
         return;
     }
     set_always(client, &running);
-    set_request(client->easy, exchange, method, url, headers);
+    set_request(client->easy, outbound, method, url, headers);
     CURLcode code = curl_easy_perform(client->easy);
     ret_answer->end = end_of(&running, code);
     ret_answer->body = text_str(&running.body);
     ret_answer->duration_ms = clock_boot_ms(clock) - began_ms;
-    if (ret_answer->end == HTTP_NOT_SENT || ret_answer->end == HTTP_NO_CONNECTION) {
+    if (ret_answer->end == INBOUND_NOT_SENT || ret_answer->end == INBOUND_NO_CONNECTION) {
         ret_answer->sent_at_ms = 0;
     }
-    if (running.refused && ret_answer->end == HTTP_NO_CONNECTION) {
+    if (running.refused && ret_answer->end == INBOUND_NO_CONNECTION) {
         ret_answer->why = STR("the address is not allowed");
     } else if (code != CURLE_OK) {
         ret_answer->why = arena_copy(
@@ -296,24 +295,23 @@ void http_client_perform(struct http_client *client, struct call *call, struct c
 /* ---- a transport of many ------------------------------------------------------------------------ */
 
 struct client_transport {
-    struct http_transport port;
+    struct transport port;
     struct http_client **clients;
     int slots;
 };
 
-static void transport_perform(struct http_transport *port, struct call *call, struct world *world,
-                              int slot, const struct http_exchange *exchange,
-                              struct http_answer *ret_answer)
+static void transport_perform(struct transport *port, struct call *call, struct world *world,
+                              int slot, const struct outbound *outbound, struct inbound *ret_answer)
 {
     struct client_transport *transport = (struct client_transport *)port;
     assert(slot >= 0 && slot < transport->slots);
-    http_client_perform(transport->clients[slot], call, world->clock, exchange, ret_answer);
+    http_client_perform(transport->clients[slot], call, world->clock, outbound, ret_answer);
 }
 
-static const struct http_transport_ops client_transport_ops = {.perform = transport_perform};
+static const struct transport_ops client_transport_ops = {.perform = transport_perform};
 
 enum rc http_client_transport_open(struct call *call, const struct http_client_options *options,
-                                   int slots, struct http_transport **ret_transport)
+                                   int slots, struct transport **ret_transport)
 {
     struct client_transport *transport = calloc(1, sizeof(*transport));
     struct http_client **clients = calloc((size_t)slots, sizeof(struct http_client *));
@@ -332,7 +330,7 @@ enum rc http_client_transport_open(struct call *call, const struct http_client_o
     return RC_OK;
 }
 
-void http_client_transport_close(struct http_transport *port)
+void http_client_transport_close(struct transport *port)
 {
     struct client_transport *transport = (struct client_transport *)port;
     if (!transport) {

@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#include "adapters/http_exchange.h"
+#include "adapters/outbound.h"
 
 #define HTTP_CONNECT_TIMEOUT_MS 5000
 #define HTTP_IDLE_MAX_S                                                                            \
@@ -27,13 +27,13 @@ struct http_client;
 MUST enum rc http_client_open(struct call *, const struct http_client_options *,
                               struct http_client **ret_client);
 void http_client_close(struct http_client *);
-/* Carry one exchange out; blocks. One thread at a time. The clock is asked just before the first byte. */
+/* Carry one outbound out; blocks. One thread at a time. The clock is asked just before the first byte. */
 void http_client_perform(struct http_client *, struct call *, struct clock *,
-                         const struct http_exchange *, struct http_answer *ret_answer);
+                         const struct outbound *, struct inbound *ret_answer);
 
 /* A transport of `slots` clients. Each slot is used by one thread at a time, different ones in parallel. */
 MUST enum rc http_client_transport_open(struct call *, const struct http_client_options *,
-                                        int slots, struct http_transport **ret_transport);
-void http_client_transport_close(struct http_transport *);
+                                        int slots, struct transport **ret_transport);
+void http_client_transport_close(struct transport *);
 
 #endif

@@ -1,9 +1,9 @@
 /* What every transport shares: reading the headers of an answer. Pure. */
-#include "adapters/http_exchange.h"
+#include "adapters/outbound.h"
 
 #include "base/text.h"
 
-struct str http_answer_header(const struct http_answer *answer, const char *name)
+struct str inbound_header(const struct inbound *answer, const char *name)
 {
     for (size_t i = 0; i < answer->header_count; i++) {
         if (text_equal_nocase(answer->headers[i].name, str_of(name))) {
@@ -13,7 +13,7 @@ struct str http_answer_header(const struct http_answer *answer, const char *name
     return STR_NONE;
 }
 
-int64_t http_retry_after(struct str value, int64_t now_ms, int64_t max_ms)
+int64_t inbound_retry_after(struct str value, int64_t now_ms, int64_t max_ms)
 {
     int64_t number = 0, at_ms = 0;
     struct str text = text_trim(value);
@@ -28,16 +28,16 @@ int64_t http_retry_after(struct str value, int64_t now_ms, int64_t max_ms)
     return at_ms <= now_ms ? 0 : min_i64(at_ms, now_ms + max_ms);
 }
 
-const char *http_end_name(enum http_end end)
+const char *inbound_end_name(enum inbound_end end)
 {
     static const char *const names[] = {
-        [HTTP_ANSWERED] = "answered",
-        [HTTP_NOT_SENT] = "not_sent",
-        [HTTP_NO_CONNECTION] = "no_connection",
-        [HTTP_INCOMPLETE] = "incomplete",
-        [HTTP_LOST] = "lost",
-        [HTTP_TIMEOUT] = "timeout",
+        [INBOUND_ANSWERED] = "answered",
+        [INBOUND_NOT_SENT] = "not_sent",
+        [INBOUND_NO_CONNECTION] = "no_connection",
+        [INBOUND_INCOMPLETE] = "incomplete",
+        [INBOUND_LOST] = "lost",
+        [INBOUND_TIMEOUT] = "timeout",
     };
-    assert(end >= HTTP_ANSWERED && end <= HTTP_TIMEOUT);
+    assert(end >= INBOUND_ANSWERED && end <= INBOUND_TIMEOUT);
     return names[end];
 }
