@@ -45,7 +45,9 @@ struct http_connection {
     struct http_connection *before, *after; /* in the list of all */
     enum problem refusal;                   /* set by the parser's callbacks */
     const char *refusal_detail;
-    bool loopback, reading, writing, stopped, ended, lingering, closing, closed, to_flush, saw_cr;
+    int line_blanks; /* seen in the request line */
+    bool line_done, loopback, reading, writing, stopped, ended, lingering, closing, closed,
+        to_flush, saw_cr;
 };
 
 struct http_waiting {

@@ -332,6 +332,7 @@ void http_parse_refuse(struct http_connection *connection, enum problem problem,
     if (!exchange) {
         exchange = http_exchange_take(connection);
     }
+    struct response *response = &exchange->response;
     connection->current = NULL;
     connection->stopped = true;
     http_connection_read(connection, false);
@@ -342,7 +343,11 @@ void http_parse_refuse(struct http_connection *connection, enum problem problem,
     exchange->wants_continue = false;
     exchange->state = HTTP_AT_HOME;
     connection->home_count++;
-    api_problem(&exchange->call, problem, str_of(detail), &exchange->response);
+    api_problem(&exchange->call, problem, str_of(detail), response);
+    if (problem == PROBLEM_method_not_allowed) { /* must be there: RFC 9110 section 15.5.6 */
+        response->headers[response->header_count++] =
+            (struct header){STR("allow"), STR("GET, HEAD, POST, DELETE, OPTIONS")};
+    }
     http_server_answer(exchange);
 }
 
@@ -351,6 +356,8 @@ static void complete(struct http_connection *connection)
     struct http_exchange *exchange = connection->current;
     struct http_server *server = connection->server;
     connection->current = NULL;
+    connection->line_done = false;
+    connection->line_blanks = 0;
     exchange->wants_continue = false;
     exchange->request.body = (struct str){exchange->body, exchange->body_bytes};
     exchange->request_bytes = exchange->head_bytes + exchange->body_bytes;
@@ -392,10 +399,28 @@ static bool raw_is_fine(const struct http_connection *connection, size_t used)
            HEAD_RAW_MAX_BYTES + (exchange->head_complete ? BODY_RAW_FACTOR * body_max : 0);
 }
 
+/* The request line has two single blanks (RFC 9112 section 3); llhttp takes more of them. */
+static bool line_is_fine(struct http_connection *connection, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len && !connection->line_done; i++) {
+        connection->line_done = bytes[i] == '\n';
+        connection->line_blanks += bytes[i] == ' ';
+        if (connection->line_blanks > 2) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* One message, or what there is of it. out: how many bytes it took; 0 and stopped: refused. */
 static size_t parse_message(struct http_connection *connection, const char *bytes, size_t len)
 {
     llhttp_t *parser = &connection->parser;
+    if (!line_is_fine(connection, bytes, len)) {
+        http_parse_refuse(connection, PROBLEM_invalid_header,
+                          "The request line has too many blanks.");
+        return 0;
+    }
     enum llhttp_errno error = llhttp_execute(parser, bytes, len);
     if (error == HPE_OK) {
         if (!raw_is_fine(connection, len)) {
