@@ -212,6 +212,7 @@ static int credential_find(const struct args *args, struct client *client)
 int client_open(const struct args *args, struct client *ret_client)
 {
     struct client client = {.args = args,
+                            .arena = args->arena,
                             .timeout_ms = args_span_ms(args, "timeout", CLIENT_TIMEOUT_MS)};
     const char *url = args_text(args, "url", getenv("HOURBELL_URL"));
     url = url && *url ? url : "http://127.0.0.1:8080";
@@ -295,9 +296,9 @@ int client_call(struct client *client, const struct client_request *request,
                      NULL); /* it points into what is closed now */
     curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, NULL);
     *ret_answer = exchange.answer;
-    ret_answer->body = arena_copy(client->args->arena, exchange.answer.body);
+    ret_answer->body = arena_copy(client->arena, exchange.answer.body);
     exchange_close(&exchange);
-    return client_exit_code(client->args->arena, ret_answer);
+    return client_exit_code(client->arena, ret_answer);
 }
 
 /* Text of a foreign answer on a terminal: no control bytes. */
@@ -355,7 +356,7 @@ int client_tell(const struct client *client, const struct client_answer *answer,
         }
         return exit_code;
     }
-    if (json_read(client->args->arena, answer->body, ANSWER_DEPTH, &root, NULL) == RC_OK &&
+    if (json_read(client->arena, answer->body, ANSWER_DEPTH, &root, NULL) == RC_OK &&
         json_member(root, "code")) {
         tell_problem(root);
     } else {
@@ -380,11 +381,52 @@ int client_ask(struct client *client, const struct client_request *request, yyjs
     if (exit_code != EXIT_DONE) {
         return client_tell(client, ret_answer, exit_code);
     }
-    if (json_read(client->args->arena, ret_answer->body, ANSWER_DEPTH, ret_root, NULL) != RC_OK) {
+    if (json_read(client->arena, ret_answer->body, ANSWER_DEPTH, ret_root, NULL) != RC_OK) {
         return command_fail(client->args, EXIT_FAILED,
                             "the answer is not JSON: is this a hourbell server?");
     }
     return EXIT_DONE;
+}
+
+int client_pages(struct client *client, struct str target, int64_t limit,
+                 int (*take)(void *context, struct client *, yyjson_val *item), void *context)
+{
+    struct arena arena, *outer = client->arena;
+    char cursor[CURSOR_MAX_BYTES * 3 + 16] = "",
+                                       joint = memchr(target.s, '?', target.len) ? '&' : '?';
+    int64_t taken = 0;
+    bool more = true;
+    int exit_code = EXIT_DONE;
+    arena_open(&arena, 8 * CLIENT_ANSWER_MAX_BYTES);
+    client->arena = &arena;
+    while (more && exit_code == EXIT_DONE) {
+        struct client_answer answer;
+        yyjson_val *root = NULL, *item;
+        size_t at, count;
+        int64_t page = limit ? min_i64(limit - taken, PAGE_MAX) : PAGE_MAX;
+        arena_reset(&arena);
+        struct client_request request = {.method = "GET",
+                                         .target = arena_printf(&arena, STR_FMT "%climit=%lld%s",
+                                                                STR_ARG(target), joint,
+                                                                (long long)page, cursor)};
+        exit_code = client_ask(client, &request, &root, &answer);
+        if (exit_code != EXIT_DONE) {
+            break;
+        }
+        yyjson_arr_foreach(json_member(root, "items"), at, count, item)
+        {
+            if (exit_code == EXIT_DONE) {
+                exit_code = take(context, client, item);
+                taken++;
+            }
+        }
+        more = json_member_bool(root, "has_more", false) && (limit == 0 || taken < limit);
+        struct str next = client_encode(&arena, json_member_str(root, "next_cursor", STR_NONE));
+        snprintf(cursor, sizeof cursor, "&cursor=%.*s", (int)next.len, next.s ? next.s : "");
+    }
+    client->arena = outer;
+    arena_close(&arena);
+    return exit_code;
 }
 
 struct str client_encode(struct arena *arena, struct str text)
@@ -405,8 +447,8 @@ struct str client_encode(struct arena *arena, struct str text)
 
 struct str client_device_target(struct client *client, struct str name, const char *rest)
 {
-    struct str encoded = client_encode(client->args->arena, name);
-    return arena_printf(client->args->arena, "/devices/" STR_FMT "%s", STR_ARG(encoded), rest);
+    struct str encoded = client_encode(client->arena, name);
+    return arena_printf(client->arena, "/devices/" STR_FMT "%s", STR_ARG(encoded), rest);
 }
 
 /* ---- many in flight ---------------------------------------------------------------------------------------------- */

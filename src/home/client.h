@@ -35,14 +35,15 @@ struct client {
     const char *socket;     /* path of a Unix socket; NULL = none */
     const char *credential; /* header line "x-api-key: ..."; NULL = none */
     int64_t timeout_ms;
-    CURL *easy; /* of single calls */
+    struct arena *arena; /* of answers: args->arena, or that of the page at hand */
+    CURL *easy;          /* of single calls */
 };
 
 /* Where and who, from options and environment. out: EXIT_DONE, or an exit code after telling why. */
 int client_open(const struct args *, struct client *ret_client);
 void client_close(struct client *);
 
-/* One call. out: the answer, in args->arena; the exit code that it means: EXIT_DONE for 2xx, EXIT_UNREACHABLE without
+/* One call. out: the answer, in client->arena; the exit code that it means: EXIT_DONE for 2xx, EXIT_UNREACHABLE without
  * an answer, else what the problem's code says. Prints nothing. */
 int client_call(struct client *, const struct client_request *, struct client_answer *ret_answer);
 /* Say on standard error what went wrong, with code, detail and pointers; hands the exit code on. */
@@ -50,6 +51,11 @@ int client_tell(const struct client *, const struct client_answer *, int exit_co
 /* The same two in one, and the JSON of a good answer. out: EXIT_DONE: ret_root is set. */
 int client_ask(struct client *, const struct client_request *, yyjson_val **ret_root,
                struct client_answer *ret_answer);
+/* Every item of a list, page by page, until there are no more or limit (0 = no limit) were taken.
+ *   in    target: "/devices?name_prefix=a" without limit and cursor; take: returns an exit code, EXIT_DONE to go on
+ *   rule  an item lives until take returns: what is kept must be copied */
+int client_pages(struct client *, struct str target, int64_t limit,
+                 int (*take)(void *context, struct client *, yyjson_val *item), void *context);
 /* The exit code of an answer. */
 int client_exit_code(struct arena *, const struct client_answer *);
 

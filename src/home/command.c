@@ -10,7 +10,8 @@
 #include "home/nearest.h"
 
 #define WORD_MAX 64
-#define NAMES_MAX 64 /* commands, or options of one command */
+#define RUN_MAX_BYTES ((size_t)1 << 30) /* of one run: a table of every device */
+#define NAMES_MAX 64                    /* commands, or options of one command */
 
 const struct option command_common_options[] = {
     {"json", 'j', OPTION_FLAG, false, NULL, "answer in JSON: one document, or one per line", 0, 0},
@@ -404,7 +405,7 @@ int command_run(const struct command_table *table, int argc, char *const *argv)
         return unknown_command(table, argc - 1, argv + 1);
     }
     struct arena arena;
-    arena_open(&arena, 0);
+    arena_open(&arena, RUN_MAX_BYTES);
     struct args args = {.arena = &arena};
     int exit_code = EXIT_USAGE;
     if (command_parse(table, command, argc - 1 - words, argv + 1 + words, &args) == RC_OK) {

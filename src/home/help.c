@@ -33,13 +33,25 @@ static void print_wrapped(FILE *out, const char *text, int indent)
     fputc('\n', out);
 }
 
+/* Two columns; the right one goes on below itself. */
 static void print_row(FILE *out, const char *left, const char *help, int width)
 {
+    int column = fprintf(out, "  %-*s", width, left);
     if ((int)strlen(left) > width) {
-        fprintf(out, "  %s\n  %*s  %s\n", left, width, "", help);
-    } else {
-        fprintf(out, "  %-*s  %s\n", width, left, help);
+        fputc('\n', out);
+        column = 0;
     }
+    for (bool first = true; *help; first = false) {
+        int len = (int)strcspn(help, " ");
+        if (!first && column + 1 + len > HELP_COLUMNS) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += column == 0 ? fprintf(out, "%*s  %.*s", width + 2, "", len, help)
+                              : fprintf(out, "%s%.*s", first ? "  " : " ", len, help);
+        help += len + (help[len] == ' ');
+    }
+    fputc('\n', out);
 }
 
 static void print_options(FILE *out, const char *title, const struct option *options)

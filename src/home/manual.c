@@ -2,15 +2,23 @@
  * say anything else than the program does. A test holds it against `mandoc -T lint`. */
 #include "home/manual.h"
 
+#include <ctype.h>
+
 #include "home/config.h"
 
-/* Text of a line: a backslash is \e, and a line must not begin like a request. */
+/* Text of lines: a backslash is \e, a line must not begin like a request, and a new sentence is a new line. */
 static void mdoc_text(FILE *out, const char *text)
 {
     if (text[0] == '.' || text[0] == '\'') {
         fputs("\\&", out);
     }
     for (; *text; text++) {
+        if ((text[0] == '.' || text[0] == ':') && text[1] == ' ' &&
+            isupper((unsigned char)text[2])) {
+            fprintf(out, "%c\n", text[0]);
+            text++;
+            continue;
+        }
         if (text[0] == '\n' && text[1] == '\n') {
             fputs("\n.Pp\n", out);
             text++;
@@ -68,16 +76,15 @@ static void mdoc_command(FILE *out, const struct command *command)
     fprintf(out, ".It Cm ");
     mdoc_quoted(out, command->name);
     if (command->options || command->is_client) {
-        fprintf(out, " Op Ar option ...");
+        fprintf(out, " Oo Ar option ... Oc");
     }
     for (int i = 0; i < OPERANDS_MAX && command->operands[i].name; i++) {
         const struct operand *operand = &command->operands[i];
-        fprintf(out, " %sAr %s%s", operand->optional ? "Op " : "", operand->name,
-                operand->repeats ? " ..." : "");
+        fprintf(out, " %sAr %s%s%s", operand->optional ? "Oo " : "", operand->name,
+                operand->repeats ? " ..." : "", operand->optional ? " Oc" : "");
     }
     fputc('\n', out);
-    fputs("To ", out); /* the help of a command is an imperative */
-    mdoc_text(out, command->help);
+    fprintf(out, "%c%s.\n", toupper((unsigned char)command->help[0]), command->help + 1);
     if (command->text) {
         fputs(".Pp\n", out);
         mdoc_text(out, command->text);
@@ -122,7 +129,7 @@ static const struct {
     {"HOURBELL_KEY", "the credential of clients, <id>.<secret>"},
     {"HOURBELL_KEY_FILE",
      "a file whose first line is the credential; must not be readable by others"},
-    {"HOURBELL_CONF", "the settings file of the server, as --conf"},
+    {"HOURBELL_CONF", "the settings file of the server, as --file"},
     {"HOURBELL_<NAME>", "a setting of the server, in upper case; stronger than the file"},
     {"HOURBELL_SECRET_<NAME>", "a secret of the server, / in its name written as __"},
     {"CREDENTIALS_DIRECTORY", "a folder of secrets, one file each, as systemd makes it"},
