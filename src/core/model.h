@@ -136,11 +136,12 @@ enum tally {
 };
 
 struct call {
-    struct arena *arena;    /* all that the call returns lives here */
-    struct str id;          /* UUIDv7, the request id */
-    int64_t now_ms;         /* frozen for the call */
-    int64_t deadline_at_ms; /* 0 = none: a Lambda's end */
-    enum problem problem;   /* set with RC_INVALID */
+    struct arena *arena;             /* all that the call returns lives here */
+    struct str id;                   /* UUIDv7, the request id */
+    int64_t now_ms;                  /* frozen for the call */
+    int64_t deadline_at_ms;          /* 0 = none: a Lambda's end */
+    const struct settings *settings; /* the world's, for the gate; NULL in tests of one module */
+    enum problem problem;            /* set with RC_INVALID */
     struct problem_item items[PROBLEMS_MAX];
     int item_count;
     const struct device *

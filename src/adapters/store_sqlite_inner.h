@@ -1,0 +1,113 @@
+/* Inside of store_sqlite: shared by store_sqlite.c (file, turns, errors), _read.c, _write.c, _expire.c and _backup.c.
+ * Nobody else includes it. The tables stand in store_sqlite_schema.h. */
+#ifndef ADAPTERS_STORE_SQLITE_INNER_H
+#define ADAPTERS_STORE_SQLITE_INNER_H
+
+#include "adapters/store_sqlite.h"
+#include "adapters/store_sqlite_schema.h"
+
+#include <sqlite3.h>
+
+enum statement {
+#define X(name, sql) SQL_##name,
+    STATEMENTS(X)
+#undef X
+        STATEMENT_COUNT
+};
+
+/* What memory knows of the tables. Follows the turn; a rollback brings back what held before it. */
+struct mirror {
+    int64_t next_log_id;
+    int64_t live_count[WORK_COUNT]; /* devices (notices) of realm live in each work state */
+};
+
+/* The parts of a device's row that a commit needs besides the version: remembered from the last reads, since every
+ * commit follows a read of the same device. Believed only if the version is the expected one. */
+struct seen {
+    char key[KEY_MAX_BYTES];
+    size_t key_len; /* 0 = empty */
+    int64_t id, version, seq, log_head, log_first;
+    enum work work;
+};
+#define SEEN_COUNT 4
+
+struct store_sqlite {
+    struct store store; /* first */
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    int lock_fd; /* -1 = none */
+    bool turns, read_only;
+    bool in_turn, in_transaction;
+    enum rc void_rc; /* of the turn; RC_OK = it holds so far */
+    bool broken;     /* an I/O error: nothing works any more */
+    char void_why[160];
+    struct mirror mirror, mirror_before; /* before: as of the last COMMIT */
+    struct seen seen[SEEN_COUNT];
+    unsigned seen_next;
+    int wal_pages, checkpoint_pages;
+    int64_t expire_log_after, expire_started_at_ms; /* store_sqlite_expire.c */
+};
+
+static inline struct store_sqlite *store_sqlite_of(struct store *store)
+{
+    return (struct store_sqlite *)store; /* store is the first member */
+}
+
+/* --- store_sqlite.c ------------------------------------------------------------------------------ */
+/* The last SQLite call failed: set call->why, make the turn void. Returns RC_BUSY (disk full) or RC_BROKEN. */
+MUST enum rc store_sqlite_fail(struct store_sqlite *, struct call *, const char *doing);
+/* What the tables hold is not what they must hold. Returns RC_BROKEN; the turn is void. */
+MUST enum rc store_sqlite_corrupt(struct store_sqlite *, struct call *, const char *what);
+/* Begin an operation that reads. fails: the turn is void. */
+MUST enum rc store_sqlite_enter(struct store_sqlite *, struct call *);
+/* Begin an operation that writes: as enter, and there is a transaction afterwards. */
+MUST enum rc store_sqlite_enter_write(struct store_sqlite *, struct call *);
+/* End an operation that writes with what it came to: outside turns the transaction ends with it. */
+MUST enum rc store_sqlite_leave_write(struct store_sqlite *, struct call *, enum rc);
+/* A cached statement, to be bound, stepped and given to CLEANUP(statement_reset). */
+MUST enum rc store_sqlite_statement(struct store_sqlite *, struct call *, enum statement,
+                                    sqlite3_stmt **ret_statement);
+void statement_reset(sqlite3_stmt **);
+/* One step. out: ret_row: there is a row. */
+MUST enum rc store_sqlite_step(struct store_sqlite *, struct call *, sqlite3_stmt *, bool *ret_row);
+/* Step a statement that gives no row. */
+MUST enum rc store_sqlite_run(struct store_sqlite *, struct call *, sqlite3_stmt *);
+
+/* Bind one parameter; at counts from 1. Text is not copied: it lives until the statement was stepped. */
+void bind_i64(sqlite3_stmt *, int at, int64_t);
+void bind_str(sqlite3_stmt *, int at, struct str);
+int64_t column_i64(sqlite3_stmt *, int at);
+struct str column_str(struct call *, sqlite3_stmt *, int at); /* a copy */
+/* 64 hex digits are stored as 32 bytes. */
+void bind_sha(struct call *, sqlite3_stmt *, int at, struct str hex);
+struct str column_sha(struct call *, sqlite3_stmt *, int at);
+
+/* --- store_sqlite_read.c --------------------------------------------------------------------------- */
+extern const struct store_ops store_sqlite_ops;
+/* Row and version of a device; id 0 if there is none. From memory or by reading. */
+MUST enum rc store_sqlite_see(struct store_sqlite *, struct call *, struct str key, int64_t version,
+                              struct seen *ret_seen);
+void store_sqlite_remember(struct store_sqlite *, struct str key, const struct seen *);
+/* The row of a reply, dead ones included; 0 if there is none. */
+MUST enum rc store_sqlite_find_reply(struct store_sqlite *, struct call *, struct str owner,
+                                     struct str key, int64_t *ret_id, struct reply *ret_reply);
+int64_t store_sqlite_reply_hash(struct str owner, struct str key);
+/* First read of what memory keeps of the tables. */
+MUST enum rc store_sqlite_fill_mirror(struct store_sqlite *, struct call *);
+
+/* --- store_sqlite_log.c --------------------------------------------------------------------------- */
+MUST enum rc store_sqlite_log_list(struct store *, struct call *, struct str, int64_t, int64_t,
+                                   bool, int, struct entry_page *);
+MUST enum rc store_sqlite_log_covering(struct store *, struct call *, struct str, int64_t, int,
+                                       struct entry_page *);
+/* The row of an entry; 0 if retention took it. */
+MUST enum rc store_sqlite_find_entry(struct store_sqlite *, struct call *, const struct seen *,
+                                     int64_t seq, int64_t *ret_id);
+
+/* --- store_sqlite_write.c, store_sqlite_expire.c ------------------------------------------------------ */
+MUST enum rc store_sqlite_commit(struct store *, struct call *, const struct change *);
+MUST enum rc store_sqlite_notice_done(struct store *, struct call *, struct str, int64_t, int64_t);
+MUST enum rc store_sqlite_ping(struct store *, struct call *);
+MUST enum rc store_sqlite_expire(struct store *, struct call *, int64_t, int, int *);
+
+#endif
