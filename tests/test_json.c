@@ -222,6 +222,46 @@ TEST(json_is_built_in_the_order_of_adding)
     arena_close(&arena);
 }
 
+TEST(json_built_text_is_utf8_whatever_comes)
+{
+    arena_open(&arena, 0);
+    yyjson_mut_doc *doc = json_doc(&arena);
+    json_add_str(doc, yyjson_mut_doc_get_root(doc), "s", STR("a\xff"));
+    CHECK_STR(json_write_mut(&arena, doc), "{\"s\":\"a\xef\xbf\xbd\"}");
+    arena_close(&arena);
+}
+
+/* The pointers of a walk, a blank behind each; arrays are skipped if so wanted. */
+static struct str walked(const char *json, int max_depth, bool skip_arrays)
+{
+    struct json_walk walk;
+    struct text text;
+    text_open(&text, &arena, 10000);
+    json_walk_open(&walk, &arena, read_well(str_of(json), 8), max_depth);
+    for (yyjson_val *value; (value = json_walk_next(&walk));) {
+        text_add(&text, json_walk_pointer(&walk, STR("~")));
+        text_printf(&text, "%s%s ", walk.is_too_deep ? "!" : "", walk.name ? "" : "-");
+        if (skip_arrays && yyjson_is_arr(value)) {
+            json_walk_skip(&walk);
+        }
+    }
+    CHECK(json_walk_next(&walk) == NULL);
+    return text_str(&text);
+}
+
+TEST(json_walk_meets_each_value_once_in_order)
+{
+    arena_open(&arena, 0);
+    CHECK_STR(walked("1", 8, false), "~- ");
+    CHECK_STR(walked("{}", 0, false), "~!- ");
+    const char *json = "{\"a\":{\"b\":1,\"c\":{}},\"d\":[2,[3],{\"e\":4}],\"f\":5}";
+    CHECK_STR(walked(json, 8, false),
+              "~- ~/a ~/a/b ~/a/c ~/d ~/d/0- ~/d/1- ~/d/1/0- ~/d/2- ~/d/2/e ~/f ");
+    CHECK_STR(walked(json, 8, true), "~- ~/a ~/a/b ~/a/c ~/d ~/f ");
+    CHECK_STR(walked(json, 2, false), "~- ~/a ~/a/b ~/a/c! ~/d ~/d/0- ~/d/1!- ~/d/2!- ~/f ");
+    arena_close(&arena);
+}
+
 TEST(json_pointer_escapes_its_tokens)
 {
     arena_open(&arena, 0);

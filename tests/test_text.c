@@ -193,6 +193,16 @@ TEST(text_utf8_is_that_of_rfc_3629)
     }
 }
 
+TEST(text_bad_bytes_become_the_replacement_character)
+{
+    arena_open(&arena, 0);
+    struct str good = STR("a\xc3\xa4");
+    CHECK(text_utf8(&arena, good).s == good.s);
+    CHECK_STR(text_utf8(&arena, STR("a\xff\xc3\xa4\xc3")), "a\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd");
+    CHECK_INT(text_utf8(&arena, STR_NONE).len, 0);
+    arena_close(&arena);
+}
+
 TEST(text_small_things)
 {
     arena_open(&arena, 0);

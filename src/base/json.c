@@ -32,27 +32,85 @@ yyjson_alc json_alc(struct arena *arena)
     return (yyjson_alc){alc_malloc, alc_realloc, alc_free, arena};
 }
 
-/* --- reading --------------------------------------------------------------------------------------- */
+/* --- walking --------------------------------------------------------------------------------------- */
 /* One container on the way from the root to where the walk is. */
-struct level {
+struct json_level {
     bool is_object;
     yyjson_obj_iter members;
     yyjson_arr_iter items;
     yyjson_val *name; /* of the member that the walk is in */
 };
 
-static struct str pointer_to(struct arena *arena, const struct level *levels, int depth)
+void json_walk_open(struct json_walk *walk, struct arena *arena, yyjson_val *root, int max_depth)
 {
-    struct str pointer = STR("");
-    for (int i = 0; i < depth; i++) {
-        struct str token = levels[i].is_object
-                               ? json_str(levels[i].name)
-                               : arena_printf(arena, "%zu", levels[i].items.idx - 1);
-        pointer = json_pointer(arena, pointer, token);
+    *walk =
+        (struct json_walk){.arena = arena,
+                           .levels = arena_array(arena, struct json_level, (size_t)max_depth + 1),
+                           .max_depth = max_depth,
+                           .depth = -1, /* before the root */
+                           .value = root};
+}
+
+static void enter(struct json_walk *walk)
+{
+    struct json_level *level = &walk->levels[walk->depth++];
+    *level = (struct json_level){.is_object = yyjson_is_obj(walk->value)};
+    if (level->is_object) {
+        level->members = yyjson_obj_iter_with(walk->value);
+    } else {
+        level->items = yyjson_arr_iter_with(walk->value);
+    }
+}
+
+static yyjson_val *next_inside(struct json_walk *walk)
+{
+    struct json_level *level = &walk->levels[walk->depth - 1];
+    if (!level->is_object) {
+        walk->name = NULL;
+        return yyjson_arr_iter_next(&level->items);
+    }
+    walk->name = level->name = yyjson_obj_iter_next(&level->members);
+    return level->name ? yyjson_obj_iter_get_val(level->name) : NULL;
+}
+
+yyjson_val *json_walk_next(struct json_walk *walk)
+{
+    if (walk->depth < 0) {
+        walk->depth = 0;
+        walk->is_too_deep = walk->max_depth == 0 && yyjson_is_ctn(walk->value);
+        return walk->value;
+    }
+    if (yyjson_is_ctn(walk->value) && !walk->skips && !walk->is_too_deep) {
+        enter(walk);
+    }
+    walk->skips = false;
+    walk->value = NULL;
+    while (walk->depth > 0 && !(walk->value = next_inside(walk))) {
+        walk->depth--;
+    }
+    walk->is_too_deep = walk->depth == walk->max_depth && yyjson_is_ctn(walk->value);
+    return walk->value;
+}
+
+void json_walk_skip(struct json_walk *walk)
+{
+    walk->skips = true;
+}
+
+struct str json_walk_pointer(const struct json_walk *walk, struct str before)
+{
+    struct str pointer = before;
+    for (int i = 0; i < walk->depth; i++) {
+        const struct json_level *level = &walk->levels[i];
+        struct str token = level->is_object
+                               ? json_str(level->name)
+                               : arena_printf(walk->arena, "%zu", level->items.idx - 1);
+        pointer = json_pointer(walk->arena, pointer, token);
     }
     return pointer;
 }
 
+/* --- reading --------------------------------------------------------------------------------------- */
 /* The first member whose name was there before; NULL: there is none. */
 static yyjson_val *find_twice(struct arena *arena, yyjson_val *object)
 {
@@ -80,52 +138,26 @@ static yyjson_val *find_twice(struct arena *arena, yyjson_val *object)
     return NULL;
 }
 
-static void level_open(struct level *level, yyjson_val *container)
-{
-    *level = (struct level){.is_object = yyjson_is_obj(container)};
-    if (level->is_object) {
-        level->members = yyjson_obj_iter_with(container);
-    } else {
-        level->items = yyjson_arr_iter_with(container);
-    }
-}
-
-static yyjson_val *level_next(struct level *level)
-{
-    if (!level->is_object) {
-        return yyjson_arr_iter_next(&level->items);
-    }
-    level->name = yyjson_obj_iter_next(&level->members);
-    return level->name ? yyjson_obj_iter_get_val(level->name) : NULL;
-}
-
-/* Walk all containers below root. fails: RC_INVALID with the fault. */
+/* Look at all containers. fails: RC_INVALID with the fault. */
 static enum rc check_shape(struct arena *arena, yyjson_val *root, int max_depth,
                            struct json_fault *fault)
 {
-    struct level *levels = arena_array(arena, struct level, (size_t)max_depth + 1);
-    int depth = 0;
-    for (yyjson_val *value = root; value || depth > 0;) {
-        if (yyjson_is_ctn(value)) {
-            if (depth == max_depth) {
-                fault->kind = JSON_TOO_DEEP;
-                fault->pointer = pointer_to(arena, levels, depth);
-                snprintf(fault->why, sizeof fault->why, "nested deeper than %d", max_depth);
-                return RC_INVALID;
-            }
-            level_open(&levels[depth++], value);
-            yyjson_val *twice = yyjson_is_obj(value) ? find_twice(arena, value) : NULL;
-            if (twice) {
-                levels[depth - 1].name = twice;
-                fault->kind = JSON_DUPLICATE;
-                fault->pointer = pointer_to(arena, levels, depth);
-                snprintf(fault->why, sizeof fault->why, "the member stands twice in its object");
-                return RC_INVALID;
-            }
+    struct json_walk walk;
+    json_walk_open(&walk, arena, root, max_depth);
+    for (yyjson_val *value; (value = json_walk_next(&walk));) {
+        yyjson_val *twice = NULL;
+        if (walk.is_too_deep) {
+            fault->kind = JSON_TOO_DEEP;
+            fault->pointer = json_walk_pointer(&walk, STR(""));
+            snprintf(fault->why, sizeof fault->why, "nested deeper than %d", max_depth);
+            return RC_INVALID;
         }
-        value = NULL;
-        while (depth > 0 && !(value = level_next(&levels[depth - 1]))) {
-            depth--;
+        if (yyjson_is_obj(value) && (twice = find_twice(arena, value))) {
+            fault->kind = JSON_DUPLICATE;
+            fault->pointer =
+                json_pointer(arena, json_walk_pointer(&walk, STR("")), json_str(twice));
+            snprintf(fault->why, sizeof fault->why, "the member stands twice in its object");
+            return RC_INVALID;
         }
     }
     return RC_OK;
@@ -229,7 +261,8 @@ static void add(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *name,
 
 void json_add_str(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *name, struct str text)
 {
-    add(doc, object, name, yyjson_mut_strncpy(doc, text.s ? text.s : "", text.len));
+    struct str good = text_utf8(doc->alc.ctx, text);
+    add(doc, object, name, yyjson_mut_strncpy(doc, good.s ? good.s : "", good.len));
 }
 
 void json_add_i64(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *name, int64_t number)

@@ -38,7 +38,26 @@ struct str json_member_str(yyjson_val *object, const char *name, struct str fall
 int64_t json_member_i64(yyjson_val *object, const char *name, int64_t fallback);
 bool json_member_bool(yyjson_val *object, const char *name, bool fallback);
 
-/* Add members; strings are copied. The names must be literals. Text must be UTF-8. */
+/* All values of a tree in the order of the text, without recursion.
+ *     json_walk_open(&walk, arena, root, JSON_MAX_DEPTH);
+ *     while ((value = json_walk_next(&walk))) { ... }
+ * depth: containers around the value, 0 for the root. name: of the member that the value is, NULL in an array and
+ * for the root. A container is entered unless json_walk_skip was called, or it lies max_depth deep (is_too_deep). */
+struct json_level;
+struct json_walk {
+    struct arena *arena;
+    struct json_level *levels;
+    int depth, max_depth;
+    yyjson_val *value, *name;
+    bool skips, is_too_deep;
+};
+void json_walk_open(struct json_walk *, struct arena *, yyjson_val *root, int max_depth);
+yyjson_val *json_walk_next(struct json_walk *); /* NULL: that was all */
+void json_walk_skip(struct json_walk *);        /* what is inside of the present value */
+/* The RFC 6901 pointer of the present value, behind what stands before the root. */
+struct str json_walk_pointer(const struct json_walk *, struct str before);
+
+/* Add members; strings are copied, what is not UTF-8 in them becomes U+FFFD. The names must be literals. */
 void json_add_str(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, struct str);
 void json_add_i64(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, int64_t);
 void json_add_bool(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, bool);

@@ -128,6 +128,22 @@ bool text_is_utf8(struct str text)
     return true;
 }
 
+struct str text_utf8(struct arena *arena, struct str text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.s;
+    struct text good;
+    if (text_is_utf8(text)) {
+        return text;
+    }
+    text_open(&good, arena, text.len * 3);
+    for (size_t at = 0; at < text.len;) {
+        size_t length = utf8_length(bytes + at, text.len - at);
+        text_add(&good, length ? (struct str){text.s + at, length} : STR("\xef\xbf\xbd"));
+        at += length ? length : 1;
+    }
+    return text_str(&good);
+}
+
 /* --- JSON strings ------------------------------------------------------------------------------- */
 static void add_escaped(struct text *text, unsigned char byte)
 {

@@ -36,6 +36,8 @@ MUST enum rc text_unpercent(struct arena *, struct str text, bool plus, struct s
 struct str text_percent(struct arena *, struct str text);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong form)? */
 bool text_is_utf8(struct str);
+/* The text itself if it is well-formed, else a copy in which each bad byte has become U+FFFD. */
+struct str text_utf8(struct arena *, struct str);
 struct str text_trim(struct str);                  /* blanks and tabs off both ends */
 struct str text_lower(struct arena *, struct str); /* ASCII only */
 bool text_equal_nocase(struct str, struct str);    /* ASCII only */
