@@ -7,7 +7,8 @@
 /* Check attributes at the door and give them in canonical text (compact, members and numbers as written).
  *   in     value: parsed JSON whose duplicates and depth were already refused by json_read; pointer: where it stands
  *   rule   patch false: a document, no null anywhere; true: a merge patch, null only as a member's value outside arrays
- *   fails  RC_INVALID not_an_object, null_in_document with the pointer */
+ *   fails  RC_INVALID not_an_object, null_in_document, too_deep with the pointer; document_too_large: the pointers of its
+ *          leaves are longer than POINTERS_MAX_BYTES (long names around many members: they are named one by one later) */
 MUST enum rc document_check(struct call *, yyjson_val *value, struct str pointer, bool patch,
                             struct str *ret_json);
 
@@ -32,11 +33,13 @@ bool document_equal(struct call *, struct str a, struct str b);
 struct leaf {
     struct str pointer;
     bool deletes;
+    bool empty_object; /* makes an object of what is none, and leaves the members of what is one */
 };
 MUST enum rc document_leaves(struct call *, struct str patch, struct leaf **ret_leaves,
                              size_t *ret_count);
 
-/* Does a later patch decide over a leaf that an earlier patch wrote: does it set or delete the same pointer, one above it, or one below it? */
+/* Does a later patch decide over a leaf that an earlier patch wrote: does it set or delete the same pointer, one above it, or one below it?
+ * An empty object decides over the same pointer, but not over those below it. */
 bool document_overrides(const struct leaf *later, size_t count, struct str pointer);
 
 #endif

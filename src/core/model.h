@@ -21,10 +21,12 @@
 #define OWNER_MAX_BYTES 64         /* [a-z0-9][a-z0-9_.-]* */
 #define DOC_MAX_BYTES 16384        /* merged document at the door */
 #define DOC_STORED_MAX_BYTES 65536 /* undoing a patch may grow a document past the door's cap */
-#define ENTRY_MAX_BYTES 98304      /* data of one log entry: the largest patch and its frame */
-#define ANSWER_MAX_BYTES 2048      /* what is kept of a downstream's answer */
-#define REASON_MAX_CHARS 500       /* of an operator's action */
-#define PAGE_MAX 100               /* items of one page */
+#define POINTERS_MAX_BYTES                                                                         \
+    262144                    /* JSON pointers of all leaves of one document or patch, together */
+#define ENTRY_MAX_BYTES 98304 /* data of one log entry: the largest patch and its frame */
+#define ANSWER_MAX_BYTES 2048 /* what is kept of a downstream's answer */
+#define REASON_MAX_CHARS 500  /* of an operator's action */
+#define PAGE_MAX 100          /* items of one page */
 #define PAGE_DEFAULT 20
 #define PAGE_MAX_BYTES ((size_t)1 << 20) /* documents in one page; the first item always goes in */
 #define CURSOR_MAX_BYTES 1024
