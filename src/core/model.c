@@ -70,18 +70,17 @@ static void add_item(struct call *call, struct str pointer, enum problem problem
     }
 }
 
-enum rc call_refuse(struct call *call, enum problem problem, const char *format, ...)
+void call_refuse_words(struct call *call, enum problem problem, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     words_write(call->why, format, args);
     va_end(args);
     call->problem = problem;
-    return RC_INVALID;
 }
 
-enum rc call_refuse_at(struct call *call, struct str pointer, enum problem problem,
-                       const char *format, ...)
+void call_refuse_at_words(struct call *call, struct str pointer, enum problem problem,
+                          const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -89,7 +88,6 @@ enum rc call_refuse_at(struct call *call, struct str pointer, enum problem probl
     va_end(args);
     call->problem = problem;
     add_item(call, pointer, problem, call->why);
-    return RC_INVALID;
 }
 
 void call_name(struct call *call, struct str pointer, enum problem problem, const char *format, ...)
@@ -106,7 +104,7 @@ void call_name(struct call *call, struct str pointer, enum problem problem, cons
     add_item(call, pointer, problem, words);
 }
 
-enum rc call_why(struct call *call, enum rc rc, const char *format, ...)
+void call_why_words(struct call *call, const char *format, ...)
 {
     char before[WORDS_MAX_BYTES], prefix[WORDS_MAX_BYTES], both[2 * WORDS_MAX_BYTES + 2];
     va_list args;
@@ -117,7 +115,6 @@ enum rc call_why(struct call *call, enum rc rc, const char *format, ...)
     (void)snprintf(both, sizeof both, "%s%s%s", prefix, before[0] ? ": " : "", before);
     int length = snprintf(call->why, sizeof call->why, "%s", both);
     mend(call->why, length >= (int)sizeof call->why);
-    return rc;
 }
 
 /* --- wake-ups ----------------------------------------------------------------------------------------- */

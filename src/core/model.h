@@ -157,15 +157,19 @@ struct call {
     bool on_pool; /* runs in a pool job: the gate refuses the store */
 };
 
-/* Refuse: set problem and detail; with a pointer also an item. Returns RC_INVALID, for `return`. */
-MUST enum rc call_refuse(struct call *, enum problem, const char *format, ...) PRINTF(3, 4);
-MUST enum rc call_refuse_at(struct call *, struct str pointer, enum problem, const char *format,
-                            ...) PRINTF(4, 5);
+/* Refuse: set problem and detail; with a pointer also an item. As an expression RC_INVALID, for `return`:
+ * a macro, so that compilers and analysers know that the way ends here. */
+#define call_refuse(call, ...) (call_refuse_words((call), __VA_ARGS__), RC_INVALID)
+#define call_refuse_at(call, ...) (call_refuse_at_words((call), __VA_ARGS__), RC_INVALID)
+void call_refuse_words(struct call *, enum problem, const char *format, ...) PRINTF(3, 4);
+void call_refuse_at_words(struct call *, struct str pointer, enum problem, const char *format, ...)
+    PRINTF(4, 5);
 /* Name one more member; the first one decides the problem's code. Beyond PROBLEMS_MAX: dropped. */
 void call_name(struct call *, struct str pointer, enum problem, const char *format, ...)
     PRINTF(4, 5);
 /* Prefix call->why and hand rc on. */
-MUST enum rc call_why(struct call *, enum rc, const char *format, ...) PRINTF(3, 4);
+#define call_why(call, rc, ...) (call_why_words((call), __VA_ARGS__), (rc))
+void call_why_words(struct call *, const char *format, ...) PRINTF(2, 3);
 /* Ask the home to wake a device after the commit; at_ms 0 = now. A full list is no error: plan passes repair. */
 void call_wake(struct call *, struct str key, int64_t at_ms);
 
