@@ -5,32 +5,35 @@
 #include "core/document.h"
 #include "core/name.h"
 
-static enum rc fake_encode(struct downstream *downstream, struct call *call, struct str name, struct str base,
-                           struct str target, struct str *ret_bytes)
+static enum rc fake_encode(struct downstream *downstream, struct call *call, struct str name,
+                           struct str base, struct str target, struct str *ret_bytes)
 {
     (void)downstream, (void)name;
     if (memmem(target.s, target.len, "unmappable", 10)) {
-        return call_refuse_at(call, STR("/attributes/unmappable"), PROBLEM_unmappable, "no place for it");
+        return call_refuse_at(call, STR("/attributes/unmappable"), PROBLEM_unmappable,
+                              "no place for it");
     }
     *ret_bytes = base.len && document_equal(call, base, target) ? STR_NONE : target;
     return RC_OK;
 }
 
-static void fake_send(struct downstream *downstream, struct call *call, struct world *world, const struct lease *lease,
-                      struct outcome *ret_outcome)
+static void fake_send(struct downstream *downstream, struct call *call, struct world *world,
+                      const struct lease *lease, struct outcome *ret_outcome)
 {
     (void)downstream, (void)call, (void)world, (void)lease, (void)ret_outcome;
     FAIL("a test of the engine hands its outcomes in");
 }
 
-static void fake_check(struct downstream *downstream, struct call *call, struct world *world, struct outcome *ret_outcome)
+static void fake_check(struct downstream *downstream, struct call *call, struct world *world,
+                       struct outcome *ret_outcome)
 {
     fake_send(downstream, call, world, NULL, ret_outcome);
 }
 
 static const struct downstream_ops fake_ops = {fake_encode, fake_send, fake_send, fake_check};
 
-static enum told fake_tell(struct notifier *notifier, struct call *call, const struct event *event, int64_t *ret_again_at_ms)
+static enum told fake_tell(struct notifier *notifier, struct call *call, const struct event *event,
+                           int64_t *ret_again_at_ms)
 {
     struct engine *engine = (struct engine *)((char *)notifier - offsetof(struct engine, notifier));
     (void)call, (void)ret_again_at_ms;
@@ -47,7 +50,8 @@ void engine_open(struct engine *engine)
     arena_open(&engine->arena, 0);
     clock_manual_open(&engine->clock, ENGINE_START_MS, 1);
     settings_default(&engine->settings);
-    engine->downstream = (struct downstream){.ops = &fake_ops, .mapping_version = 1, .reads_back = true};
+    engine->downstream =
+        (struct downstream){.ops = &fake_ops, .mapping_version = 1, .reads_back = true};
     engine->notifier = (struct notifier){.ops = &fake_notifier_ops, .customers = true};
     engine->world = (struct world){.downstream = &engine->downstream,
                                    .notifier = &engine->notifier,
@@ -55,7 +59,8 @@ void engine_open(struct engine *engine)
                                    .settings = &engine->settings};
     CHECK_RC(store_sqlite_open(engine_call(engine), ":memory:", NULL, &engine->store), RC_OK);
     engine->world.store = engine->store;
-    engine->customer = (struct principal){STR("k_customer"), STR("acme"), STR("live"), ROLE_CUSTOMER};
+    engine->customer =
+        (struct principal){STR("k_customer"), STR("acme"), STR("live"), ROLE_CUSTOMER};
     engine->operator=(struct principal){STR("k_operator"), STR_NONE, STR("live"), ROLE_OPERATOR};
 }
 
@@ -64,7 +69,9 @@ void engine_close(struct engine *engine)
     struct device_page page;
     struct check_report report = {0};
     struct call *call = engine_call(engine);
-    CHECK_RC(store_device_list(engine->store, call, STR("live"), STR_NONE, STR_NONE, STR_NONE, PAGE_MAX, &page), RC_OK);
+    CHECK_RC(store_device_list(engine->store, call, STR("live"), STR_NONE, STR_NONE, STR_NONE,
+                               PAGE_MAX, &page),
+             RC_OK);
     for (int i = 0; i < page.count; i++) {
         CHECK_RC(check_device(&engine->world, call, page.items[i].key, &report), RC_OK);
     }
@@ -93,7 +100,8 @@ void engine_next_hour(struct engine *engine)
 struct str engine_key(struct engine *engine, const char *name)
 {
     struct str checked, key;
-    CHECK_RC(name_device_key(&engine->call, STR("live"), str_of(name), STR_NONE, &checked, &key), RC_OK);
+    CHECK_RC(name_device_key(&engine->call, STR("live"), str_of(name), STR_NONE, &checked, &key),
+             RC_OK);
     return key;
 }
 
@@ -102,12 +110,17 @@ struct device engine_create(struct engine *engine, const char *name, const char 
     struct call *call = engine_call(engine);
     struct device device;
     bool created;
-    struct device_new new = {.name = str_of(name), .key = engine_key(engine, name), .owner = STR("acme"), .doc = str_of(doc)};
-    CHECK_RC(device_create(&engine->world, call, &engine->customer, &new, &device, &created), RC_OK);
+    struct device_new new = {.name = str_of(name),
+                             .key = engine_key(engine, name),
+                             .owner = STR("acme"),
+                             .doc = str_of(doc)};
+    CHECK_RC(device_create(&engine->world, call, &engine->customer, &new, &device, &created),
+             RC_OK);
     return device;
 }
 
-enum rc engine_try_update(struct engine *engine, const char *name, const char *patch, struct entry *ret_update)
+enum rc engine_try_update(struct engine *engine, const char *name, const char *patch,
+                          struct entry *ret_update)
 {
     struct call *call = engine_call(engine);
     struct device device;
@@ -127,7 +140,8 @@ enum rc engine_action(struct engine *engine, const char *name, enum action actio
     struct call *call = engine_call(engine);
     struct device device;
     struct action_request request = {.action = action, .reason = STR("a test"), .seq = seq};
-    return device_action(&engine->world, call, &engine->operator, engine_key(engine, name), &request, &device);
+    return device_action(&engine->world, call, &engine->operator, engine_key(engine, name),
+                         &request, &device);
 }
 
 struct device engine_device(struct engine *engine, const char *name)
@@ -175,7 +189,9 @@ struct entry engine_last(struct engine *engine, const char *name)
 {
     struct device device = engine_device(engine, name);
     struct entry_page page;
-    CHECK_RC(store_log_list(engine->store, &engine->call, device.key, device.seq, device.seq, false, 1, &page), RC_OK);
+    CHECK_RC(store_log_list(engine->store, &engine->call, device.key, device.seq, device.seq, false,
+                            1, &page),
+             RC_OK);
     CHECK_INT(page.count, 1);
     return page.items[0];
 }

@@ -42,7 +42,8 @@ void engine_next_hour(struct engine *);                 /* to one second after t
 
 struct str engine_key(struct engine *, const char *name);
 struct device engine_create(struct engine *, const char *name, const char *doc);
-enum rc engine_try_update(struct engine *, const char *name, const char *patch, struct entry *ret_update);
+enum rc engine_try_update(struct engine *, const char *name, const char *patch,
+                          struct entry *ret_update);
 int64_t engine_update(struct engine *, const char *name, const char *patch); /* its seq */
 enum rc engine_action(struct engine *, const char *name, enum action, int64_t seq);
 struct device engine_device(struct engine *, const char *name);

@@ -2,7 +2,9 @@
 #include "engine.h"
 
 #define STOP ((struct outcome){.class = OUTCOME_STOP, .auth = true, .code = STR("AUTH")})
-#define THROTTLED ((struct outcome){.class = OUTCOME_NO_EFFECT, .counts = true, .refused = true, .code = STR("THROTTLED")})
+#define THROTTLED                                                                                  \
+    ((struct outcome){                                                                             \
+        .class = OUTCOME_NO_EFFECT, .counts = true, .refused = true, .code = STR("THROTTLED")})
 #define EFFECT ((struct outcome){.class = OUTCOME_EFFECT, .code = STR("DONE")})
 
 static struct str system_key(void)
@@ -42,13 +44,17 @@ TEST(refused_credentials_stop_everything_until_an_operator_probes) /* P11 */
     CHECK_INT(engine_device(&engine, "Pump-0").attempt_count, 0);
     CHECK_STR(engine_state(&engine, "Pump-0", 1), "pending");
     clock_manual_advance(&engine.clock, 10 * HOUR_MS);
-    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &other), RC_NOT_DUE); /* never by itself */
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &other),
+             RC_NOT_DUE); /* never by itself */
     struct breaker breaker;
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k_op"), STR("probe"), STR("new password"), &breaker), RC_OK);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k_op"), STR("probe"),
+                            STR("new password"), &breaker),
+             RC_OK);
     CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &other), RC_OK);
     CHECK_INT(other.mode, LEASE_PROBE);
     struct lease second;
-    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &second), RC_NOT_DUE); /* one in the whole system */
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &second),
+             RC_NOT_DUE); /* one in the whole system */
     engine_settle(&engine, &other, EFFECT);
     CHECK_INT(breaker_now(&engine).state, BREAKER_CLOSED);
     lease = engine_lease(&engine, "Pump-1");
@@ -69,7 +75,8 @@ TEST(new_credentials_are_proven_by_one_probe_before_anything_else)
     engine_settle(&engine, &probe, STOP);
     CHECK_RC(engine_try_lease(&engine, "Pump-0", &lease), RC_NOT_DUE);
     CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_NOT_DUE);
-    engine.downstream.credentials_sha = STR("def"); /* an operator changed the secret and started again */
+    engine.downstream.credentials_sha =
+        STR("def"); /* an operator changed the secret and started again */
     CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_OK);
     engine_settle(&engine, &probe, EFFECT);
     CHECK_STR(breaker_now(&engine).proven_sha, "def");
@@ -153,11 +160,17 @@ TEST(a_held_downstream_takes_nothing_and_resume_needs_a_hold)
     struct lease lease;
     struct breaker breaker;
     due_devices(&engine, 1);
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("resume"), STR_NONE, &breaker), RC_INVALID);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("resume"), STR_NONE,
+                            &breaker),
+             RC_INVALID);
     CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"), STR("maintenance"), &breaker), RC_OK);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"),
+                            STR("maintenance"), &breaker),
+             RC_OK);
     CHECK_RC(engine_try_lease(&engine, "Pump-0", &lease), RC_NOT_DUE);
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("resume"), STR_NONE, &breaker), RC_OK);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("resume"), STR_NONE,
+                            &breaker),
+             RC_OK);
     lease = engine_lease(&engine, "Pump-0");
     engine_close(&engine);
 }
@@ -217,7 +230,9 @@ TEST(plan_wakes_lost_leases_even_while_the_downstream_is_held)
     struct breaker breaker;
     due_devices(&engine, 2);
     (void)engine_lease(&engine, "Pump-0");
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"), STR("x"), &breaker), RC_OK);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"), STR("x"),
+                            &breaker),
+             RC_OK);
     clock_manual_advance(&engine.clock, 151000);
     (void)planned(&engine);
     CHECK_INT(engine.call.wake_count, 1);
@@ -271,7 +286,8 @@ TEST(an_uncertain_delivery_alarms_after_a_quarter_of_an_hour_unless_it_resolved)
     struct engine engine;
     due_devices(&engine, 2);
     (void)tell(&engine);
-    struct lease first = engine_lease(&engine, "Pump-0"), second = engine_lease(&engine, "Pump-1"), look;
+    struct lease first = engine_lease(&engine, "Pump-0"), second = engine_lease(&engine, "Pump-1"),
+                 look;
     engine_settle(&engine, &first, (struct outcome){.class = OUTCOME_UNSURE});
     engine_settle(&engine, &second, (struct outcome){.class = OUTCOME_UNSURE});
     clock_manual_advance(&engine.clock, 5000);

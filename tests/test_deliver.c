@@ -4,9 +4,11 @@
 #define EFFECT ((struct outcome){.class = OUTCOME_EFFECT, .code = STR("DONE")})
 #define SAME ((struct outcome){.class = OUTCOME_SAME, .code = STR("ALREADY")})
 #define LOCKED ((struct outcome){.class = OUTCOME_NO_EFFECT, .counts = true, .code = STR("LOCKED")})
-#define DIFFERENT ((struct outcome){.class = OUTCOME_NO_EFFECT, .counts = true, .code = STR("DIFFERENT")})
+#define DIFFERENT                                                                                  \
+    ((struct outcome){.class = OUTCOME_NO_EFFECT, .counts = true, .code = STR("DIFFERENT")})
 #define UNSURE ((struct outcome){.class = OUTCOME_UNSURE, .code = STR("AMBIGUOUS")})
-#define REJECTED ((struct outcome){.class = OUTCOME_REJECTED, .code = STR("PERMANENT"), .pointers = STR("[]")})
+#define REJECTED                                                                                   \
+    ((struct outcome){.class = OUTCOME_REJECTED, .code = STR("PERMANENT"), .pointers = STR("[]")})
 
 /* A device with one update that is due now. */
 static struct engine *due(struct engine *engine)
@@ -247,7 +249,8 @@ TEST(a_lost_lease_is_uncertain_and_counts_as_sent_at_the_last_moment) /* P2 */
     CHECK_INT(look.mode, LEASE_READ_BACK);
     struct outcome slow = EFFECT;
     slow.sent_at_ms = lease.first_sent_at_ms;
-    CHECK_RC(deliver_settle(&engine.world, engine_call(&engine), &lease, &slow), RC_NOT_DUE); /* fenced */
+    CHECK_RC(deliver_settle(&engine.world, engine_call(&engine), &lease, &slow),
+             RC_NOT_DUE); /* fenced */
     engine_settle(&engine, &look, EFFECT);
     CHECK_INT(engine_device(&engine, "Pump-7").effect_at_ms, sealed.flight.send_before_at_ms);
     engine_close(&engine);
@@ -467,7 +470,8 @@ TEST(an_effect_from_a_wrong_clock_does_not_block_for_ever)
     clock_manual_step(&engine.clock, -24 * HOUR_MS);
     (void)engine_update(&engine, "Pump-7", "{\"c\":1}");
     engine_next_hour(&engine);
-    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE); /* the window of now counts as used */
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease),
+             RC_NOT_DUE); /* the window of now counts as used */
     engine_next_hour(&engine);
     lease = engine_lease(&engine, "Pump-7");
     engine_close(&engine);

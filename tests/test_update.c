@@ -35,9 +35,14 @@ TEST(if_match_tells_who_was_faster)
     struct entry entry;
     engine_open(&engine);
     (void)engine_create(&engine, "Pump-7", "{}");
-    struct update_new new = {.key = engine_key(&engine, "Pump-7"), .patch = STR("{\"a\":1}"), .if_match = 1};
-    CHECK_RC(update_accept(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &entry), RC_OK);
-    CHECK_RC(update_accept(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &entry), RC_INVALID);
+    struct update_new new = {
+        .key = engine_key(&engine, "Pump-7"), .patch = STR("{\"a\":1}"), .if_match = 1};
+    CHECK_RC(
+        update_accept(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &entry),
+        RC_OK);
+    CHECK_RC(
+        update_accept(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &entry),
+        RC_INVALID);
     CHECK_INT(engine.call.problem, PROBLEM_revision_mismatch);
     CHECK_INT(engine.call.current->revision, 2);
     engine_close(&engine);
@@ -52,10 +57,13 @@ TEST(a_foreign_device_is_not_found) /* P9 */
     (void)engine_create(&engine, "Pump-7", "{}");
     struct principal other = {STR("k_other"), STR("other"), STR("live"), ROLE_CUSTOMER};
     struct update_new new = {.key = engine_key(&engine, "Pump-7"), .patch = STR("{\"a\":1}")};
-    CHECK_RC(update_accept(&engine.world, engine_call(&engine), &other, &new, &device, &entry), RC_NOT_FOUND);
-    CHECK_RC(device_read(&engine.world, engine_call(&engine), &other, new.key, &device), RC_NOT_FOUND);
+    CHECK_RC(update_accept(&engine.world, engine_call(&engine), &other, &new, &device, &entry),
+             RC_NOT_FOUND);
+    CHECK_RC(device_read(&engine.world, engine_call(&engine), &other, new.key, &device),
+             RC_NOT_FOUND);
     struct action_request request = {.action = ACTION_cancel, .seq = 1};
-    CHECK_RC(device_action(&engine.world, engine_call(&engine), &other, new.key, &request, &device), RC_NOT_FOUND);
+    CHECK_RC(device_action(&engine.world, engine_call(&engine), &other, new.key, &request, &device),
+             RC_NOT_FOUND);
     engine_close(&engine);
 }
 
@@ -65,8 +73,12 @@ TEST(the_system_record_is_no_device) /* P9 */
     struct device device;
     struct breaker breaker;
     engine_open(&engine);
-    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"), STR("why"), &breaker), RC_OK);
-    CHECK_RC(device_read(&engine.world, engine_call(&engine), &engine.operator, STR("live/!system"), &device), RC_NOT_FOUND);
+    CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"), STR("why"),
+                            &breaker),
+             RC_OK);
+    CHECK_RC(device_read(&engine.world, engine_call(&engine), &engine.operator, STR("live/!system"),
+                         &device),
+             RC_NOT_FOUND);
     engine_close(&engine);
 }
 
@@ -189,16 +201,25 @@ TEST(a_repeated_create_is_equal_or_refused) /* P5 P6 */
     bool created;
     engine_open(&engine);
     (void)engine_create(&engine, "Pump-7", "{\"a\":1,\"b\":2}");
-    struct device_new new = {.name = STR("PUMP-7"), .key = engine_key(&engine, "PUMP-7"), .owner = STR("acme"), .doc = STR("{\"b\":2,\"a\":1}")};
-    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &created), RC_OK);
+    struct device_new new = {.name = STR("PUMP-7"),
+                             .key = engine_key(&engine, "PUMP-7"),
+                             .owner = STR("acme"),
+                             .doc = STR("{\"b\":2,\"a\":1}")};
+    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device,
+                           &created),
+             RC_OK);
     CHECK(!created);
     CHECK_STR(device.name, "Pump-7");
     new.doc = STR("{\"a\":2}");
-    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &created), RC_INVALID);
+    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device,
+                           &created),
+             RC_INVALID);
     CHECK_INT(engine.call.problem, PROBLEM_device_exists);
     CHECK(engine.call.current != NULL);
     new.owner = STR("other");
-    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device, &created), RC_INVALID);
+    CHECK_RC(device_create(&engine.world, engine_call(&engine), &engine.customer, &new, &device,
+                           &created),
+             RC_INVALID);
     CHECK(engine.call.current == NULL);
     engine_close(&engine);
 }
@@ -210,7 +231,9 @@ TEST(only_operators_act_but_for_cancel) /* P9 */
     engine_open(&engine);
     (void)engine_create(&engine, "Pump-7", "{}");
     struct action_request request = {.action = ACTION_hold};
-    CHECK_RC(device_action(&engine.world, engine_call(&engine), &engine.customer, engine_key(&engine, "Pump-7"), &request, &device), RC_INVALID);
+    CHECK_RC(device_action(&engine.world, engine_call(&engine), &engine.customer,
+                           engine_key(&engine, "Pump-7"), &request, &device),
+             RC_INVALID);
     CHECK_INT(engine.call.problem, PROBLEM_forbidden);
     engine_close(&engine);
 }
@@ -220,7 +243,8 @@ TEST(an_action_in_the_wrong_state_says_so)
     struct engine engine;
     engine_open(&engine);
     (void)engine_create(&engine, "Pump-7", "{}");
-    static const enum action wrong[] = {ACTION_resume, ACTION_deliver_now, ACTION_confirm, ACTION_deny, ACTION_discard, ACTION_redrive};
+    static const enum action wrong[] = {ACTION_resume, ACTION_deliver_now, ACTION_confirm,
+                                        ACTION_deny,   ACTION_discard,     ACTION_redrive};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         CHECK_RC(engine_action(&engine, "Pump-7", wrong[i], 0), RC_INVALID);
         CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
@@ -240,7 +264,8 @@ TEST(after_a_restore_the_full_document_waits_for_the_next_window) /* P2 */
     engine_next_hour(&engine);
     lease = engine_lease(&engine, "Pump-7");
     engine_settle(&engine, &lease, EFFECT);
-    CHECK_RC(device_restored(&engine.world, engine_call(&engine), engine_key(&engine, "Pump-7")), RC_OK);
+    CHECK_RC(device_restored(&engine.world, engine_call(&engine), engine_key(&engine, "Pump-7")),
+             RC_OK);
     CHECK_RC(engine_action(&engine, "Pump-7", ACTION_deliver_now, 0), RC_OK);
     CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE);
     engine_next_hour(&engine);

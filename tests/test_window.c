@@ -39,11 +39,13 @@ TEST(no_byte_leaves_at_or_after_the_guard_the_lease_or_the_deadline) /* P2 */
     struct settings settings = hourly();
     int64_t lease = T0 + window_lease_ms(&settings);
     CHECK_INT(window_send_before(&settings, T0, lease, 0), T0 + 150000 - 65000 - 10000);
-    CHECK_INT(window_send_before(&settings, T0 + HOUR_MS - 5000, T0 + HOUR_MS + 200000, 0), T0 + HOUR_MS - 2000);
+    CHECK_INT(window_send_before(&settings, T0 + HOUR_MS - 5000, T0 + HOUR_MS + 200000, 0),
+              T0 + HOUR_MS - 2000);
     CHECK_INT(window_send_before(&settings, T0, lease, T0 + 120000), T0 + 120000 - 65000 - 5000);
 }
 
-static void check_block(struct device device, struct breaker breaker, int64_t now_ms, enum block expected, int64_t at_ms)
+static void check_block(struct device device, struct breaker breaker, int64_t now_ms,
+                        enum block expected, int64_t at_ms)
 {
     struct settings settings = hourly();
     int64_t ret_at_ms;
@@ -54,7 +56,8 @@ static void check_block(struct device device, struct breaker breaker, int64_t no
 
 TEST(a_device_waits_for_the_first_reason_that_applies) /* P2 P7 */
 {
-    struct breaker shut = {0}, held = {.held = true}, paused = {.pause_until_ms = T0 + 5}, clock = {.clock_hold_until_ms = T0 + 7};
+    struct breaker shut = {0}, held = {.held = true}, paused = {.pause_until_ms = T0 + 5},
+                   clock = {.clock_hold_until_ms = T0 + 7};
     struct breaker opened = {.state = BREAKER_OPEN};
     struct device device = open_device(T0);
     check_block(device, shut, T0, BLOCK_nothing, T0);
@@ -83,8 +86,10 @@ TEST(one_effect_uses_the_whole_window_up_to_the_boundary) /* P2 */
 TEST(nothing_starts_in_the_guard_before_a_boundary) /* P2 */
 {
     struct device device = open_device(T0);
-    check_block(device, (struct breaker){0}, T0 + HOUR_MS - 2001, BLOCK_nothing, T0 + HOUR_MS - 2001);
-    check_block(device, (struct breaker){0}, T0 + HOUR_MS - 2000, BLOCK_boundary_guard, T0 + HOUR_MS);
+    check_block(device, (struct breaker){0}, T0 + HOUR_MS - 2001, BLOCK_nothing,
+                T0 + HOUR_MS - 2001);
+    check_block(device, (struct breaker){0}, T0 + HOUR_MS - 2000, BLOCK_boundary_guard,
+                T0 + HOUR_MS);
 }
 
 TEST(five_calls_in_one_window_are_all)
