@@ -6,7 +6,8 @@
 #include "core/auth.h"
 
 /* Handle one complete request.
- *   out    ret_response, always filled when RC_OK: 4xx are answers; strings live in call->arena
+ *   out    ret_response, always filled when RC_OK: 4xx are answers; strings live in call->arena. x-request-id is not among
+ *          the headers: each home adds it (call->id), to the answers that it makes itself too
  *   fails  RC_BUSY the store cannot take it: api_problem(store_busy) is already in ret_response · RC_BROKEN raise; ret_response holds 500 internal */
 MUST enum rc api_handle(struct world *, struct call *, const struct request *,
                         struct response *ret_response);

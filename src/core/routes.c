@@ -55,7 +55,7 @@ static const char *const words_actOnDevice_action[] = {
 static const struct field members_actOnDevice[] = {
     {.name = "action", .type = VALUE_TEXT, .required = true, .max = INT64_MAX, .allowed = words_actOnDevice_action},
     {.name = "reason", .type = VALUE_TEXT, .required = true, .min = 1, .max = 500},
-    {.name = "seq", .type = VALUE_INTEGER, .max = 9999999999},
+    {.name = "seq", .type = VALUE_INTEGER, .min = 1, .max = 9999999999},
 };
 
 static const char *const words_listWork_state[] = {

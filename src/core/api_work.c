@@ -1,0 +1,215 @@
+/* The operations of operators on what waits: devices by the state of their work, redrives, the downstream, the
+ * system's log. Work lists may lag behind the store: each device is read again before it is shown or changed. */
+#include "core/api_parts.h"
+#include "core/name.h"
+#include "core/work.h"
+
+#define CHUNK 16            /* devices read before the page's bytes are looked at again */
+#define SEND_TYPICAL_MS 700 /* one call of SAP, for the estimate */
+
+/* --- work --------------------------------------------------------------------------------------------------- */
+static enum rc add_work(struct exchange *exchange, struct page *page, enum work state,
+                        const struct work_page *work)
+{
+    for (int i = 0; i < work->count; i++) {
+        struct device device;
+        TRY(store_device_get(exchange->world->store, exchange->call, work->items[i].key, &device));
+        if (device.version && device.work == state && !name_is_system(device.key)) {
+            page->bytes += device.doc.len;
+            api_json_device(page->doc, api_page_add(page), &device);
+        }
+    }
+    return RC_OK;
+}
+
+enum rc api_list_work(struct exchange *exchange)
+{
+    struct page page;
+    struct str after;
+    struct str word = api_request_query(exchange, "state")->text;
+    enum work state = work_of(word);
+    bool more = true;
+    int limit = (int)api_request_query(exchange, "limit")->number;
+    struct str scope = api_page_scope(exchange, word);
+    TRY(api_page_cursor(exchange, api_request_query(exchange, "cursor"), scope, &after));
+    api_page_open(exchange, scope, limit, &page);
+    for (int looked = 0; more && looked < limit && page.bytes < PAGE_MAX_BYTES;) {
+        struct work_page work;
+        int chunk = limit - looked < CHUNK ? limit - looked : CHUNK;
+        TRY(store_work_list(exchange->world->store, exchange->call, state,
+                            exchange->principal.realm, SHARD_ALL, INT64_MAX, after, chunk, &work));
+        TRY(add_work(exchange, &page, state, &work));
+        looked += work.count;
+        more = work.more && work.count > 0;
+        after = work.after;
+    }
+    api_page_close(exchange, &page, more, after);
+    return RC_OK;
+}
+
+/* --- redrives -------------------------------------------------------------------------------------------------- */
+/* What a redrive of one device came to; "" = it is not among those that were meant. */
+static enum rc redrive_one(struct exchange *exchange, const struct device *device, bool dry_run,
+                           struct str *ret_result)
+{
+    struct call *call = exchange->call;
+    const struct action_request request = {.action = ACTION_redrive, .reason = STR("redrives")};
+    struct device after;
+    if (dry_run) {
+        *ret_result = STR("would_redrive");
+        return RC_OK;
+    }
+    enum rc rc =
+        device_action(exchange->world, call, &exchange->principal, device->key, &request, &after);
+    if (rc == RC_INVALID && call->problem == PROBLEM_wrong_state) {
+        call->problem = PROBLEM_NONE; /* somebody was faster: part of the answer */
+        call->item_count = 0;
+        call->current = NULL;
+        call->why[0] = '\0';
+        *ret_result = STR("changed");
+        return RC_OK;
+    }
+    *ret_result = STR("redriven");
+    return rc;
+}
+
+static enum rc redrive_page(struct exchange *exchange, struct page *page,
+                            const struct work_page *work, int64_t *ret_count)
+{
+    const struct value *owner = api_request_member(exchange, "owner");
+    bool dry_run = api_request_member(exchange, "dry_run")->yes;
+    int64_t redriven_count = 0;
+    for (int i = 0; i < work->count; i++) {
+        struct device device;
+        struct str result;
+        TRY(store_device_get(exchange->world->store, exchange->call, work->items[i].key, &device));
+        if (device.work != WORK_DEAD || name_is_system(device.key) ||
+            (owner->given && !str_equal(owner->text, device.owner))) {
+            continue;
+        }
+        TRY(redrive_one(exchange, &device, dry_run, &result));
+        redriven_count += str_is(result, "redriven");
+        (void)api_page_take(page, 0);
+        yyjson_mut_val *item = api_page_add(page);
+        json_add_str(page->doc, item, "device_name", device.name);
+        json_add_str(page->doc, item, "owner", device.owner);
+        json_add_time(page->doc, item, "dead_since", device.at_ms);
+        json_add_str(page->doc, item, "result", result);
+    }
+    *ret_count = redriven_count;
+    return RC_OK;
+}
+
+enum rc api_redrive(struct exchange *exchange)
+{
+    struct call *call = exchange->call;
+    struct work_page work;
+    struct page page;
+    struct str after;
+    int64_t redriven_count;
+    int limit = (int)api_request_member(exchange, "limit")->number;
+    bool dry_run = api_request_member(exchange, "dry_run")->yes;
+    struct str scope = api_page_scope(exchange, api_request_member(exchange, "owner")->text);
+    TRY(api_page_cursor(exchange, api_request_member(exchange, "cursor"), scope, &after));
+    TRY(store_work_list(exchange->world->store, call, WORK_DEAD, exchange->principal.realm,
+                        SHARD_ALL, INT64_MAX, after, limit, &work));
+    api_page_open(exchange, scope, limit, &page);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(page.doc);
+    json_add_bool(page.doc, root, "dry_run", dry_run);
+    TRY(redrive_page(exchange, &page, &work, &redriven_count));
+    json_add_i64(page.doc, root, "redriven_count", redriven_count);
+    api_page_close(exchange, &page, work.more, work.after);
+    return RC_OK;
+}
+
+/* --- the downstream ------------------------------------------------------------------------------------------------ */
+static void add_breaker(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct breaker *breaker)
+{
+    static const char *const states[] = {
+        [BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_STOPPED] = "stopped"};
+    json_add_bool(doc, root, "held", breaker->held);
+    api_json_text(doc, root, "hold_reason", breaker->held ? breaker->record.hold_reason : STR_NONE);
+    yyjson_mut_val *object = json_add_obj(doc, root, "breaker");
+    json_add_str(doc, object, "state", str_of(states[breaker->state]));
+    json_add_time(doc, object, "since", breaker->since_ms);
+    json_add_i64(doc, object, "refused_count", breaker->refused_count);
+    api_json_text(doc, object, "code", breaker->code);
+    api_json_text(doc, object, "detail", breaker->detail);
+}
+
+static void add_backlog(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct work_counts *counts)
+{
+    static const struct {
+        const char *name;
+        enum work work;
+    } states[] = {{"open", WORK_OPEN},
+                  {"flight", WORK_FLIGHT},
+                  {"uncertain", WORK_UNCERTAIN},
+                  {"dead", WORK_DEAD},
+                  {"notice", WORK_NOTICE}};
+    yyjson_mut_val *backlog = json_add_obj(doc, root, "backlog");
+    for (size_t i = 0; i < COUNT_OF(states); i++) {
+        yyjson_mut_val *object = json_add_obj(doc, backlog, states[i].name);
+        int64_t at_ms = counts->earliest_at_ms[states[i].work];
+        json_add_i64(doc, object, "count", counts->count[states[i].work]);
+        json_add_time(doc, object, "earliest_at", at_ms < TIME_NEVER_MS ? at_ms : 0);
+    }
+}
+
+/* How long the deliveries of all open devices take: the pace is the slower of calls per second and calls at once. */
+static void add_estimate(const struct settings *settings, yyjson_mut_doc *doc, yyjson_mut_val *root,
+                         int64_t device_count)
+{
+    int64_t per_hour = settings->downstream_concurrency * 3600000 / SEND_TYPICAL_MS;
+    if (settings->downstream_rps) {
+        per_hour = min_i64(per_hour, settings->downstream_rps * 3600);
+    }
+    yyjson_mut_val *object = json_add_obj(doc, root, "estimate");
+    json_add_i64(doc, object, "device_count", device_count);
+    json_add_i64(doc, object, "devices_per_hour", per_hour);
+    json_add_i64(doc, object, "seconds", (device_count * 3600 + per_hour - 1) / per_hour);
+}
+
+static enum rc answer_downstream(struct exchange *exchange, const struct breaker *breaker)
+{
+    struct call *call = exchange->call;
+    struct work_counts counts = {0};
+    yyjson_mut_doc *doc = json_doc(call->arena);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    TRY(store_work_count(exchange->world->store, call, &counts));
+    add_breaker(doc, root, breaker);
+    json_add_time(doc, root, "paused_until",
+                  breaker->pause_until_ms > call->now_ms ? breaker->pause_until_ms : 0);
+    json_add_time(doc, root, "clock_hold_until",
+                  breaker->clock_hold_until_ms > call->now_ms ? breaker->clock_hold_until_ms : 0);
+    json_add_bool(doc, root, "unproven", breaker->unproven);
+    add_backlog(doc, root, &counts);
+    add_estimate(exchange->world->settings, doc, root, counts.count[WORK_OPEN]);
+    api_json_answer(exchange, 200, doc);
+    return RC_OK;
+}
+
+enum rc api_get_downstream(struct exchange *exchange)
+{
+    struct breaker breaker;
+    TRY(breaker_get(exchange->world, exchange->call, exchange->principal.realm, &breaker));
+    return answer_downstream(exchange, &breaker);
+}
+
+enum rc api_act_on_downstream(struct exchange *exchange)
+{
+    struct breaker breaker;
+    TRY(breaker_action(exchange->world, exchange->call, exchange->principal.id,
+                       api_request_member(exchange, "action")->text,
+                       api_request_member(exchange, "reason")->text, &breaker));
+    return answer_downstream(exchange, &breaker);
+}
+
+/* --- the system's log ---------------------------------------------------------------------------------------------- */
+enum rc api_get_log(struct exchange *exchange)
+{
+    struct device record;
+    struct str key = name_system(exchange->call, exchange->principal.realm);
+    TRY(store_device_get(exchange->world->store, exchange->call, key, &record));
+    return api_log_page(exchange, key, record.version ? record.seq : 0);
+}
