@@ -60,12 +60,7 @@ int cmd_config(const struct args *args)
         return EXIT_INVALID;
     }
     if (args_has(args, "check")) {
-        if (config.file.len > 0) {
-            printf(STR_FMT ": the settings are right\n", STR_ARG(config.file));
-        } else {
-            printf("the settings are right (no file was read)\n");
-        }
-        return EXIT_DONE;
+        return EXIT_DONE; /* what was wrong has been told */
     }
     if (args_has(args, "json")) {
         printf(STR_FMT "\n", STR_ARG(as_json(args, &config)));

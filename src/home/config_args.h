@@ -5,15 +5,6 @@
 #include "home/command.h"
 #include "home/config.h"
 
-/* Options of every sub-command with settings: for its table. */
-/* clang-format off */
-#define CONFIG_OPTIONS \
-    {.name = "file", .letter = 'f', .type = OPTION_FILE, .value = "FILE", \
-     .help = "read the settings from FILE instead of HOURBELL_CONF or " CONFIG_DEFAULT_FILE}, \
-    {.name = "set", .letter = 's', .type = OPTION_TEXT, .repeats = true, .value = "NAME=VALUE", \
-     .help = "set one setting; wins over the environment and the file"}
-/* clang-format on */
-
 /* Load the settings; faults and warnings are told on standard error.
  *   in     args: --file, --set; an option that has a setting's name (--data-dir) sets it
  *   out    ret_config; its texts live in args->arena
