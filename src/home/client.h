@@ -51,17 +51,25 @@ int client_tell(const struct client *, const struct client_answer *, int exit_co
 /* The same two in one, and the JSON of a good answer. out: EXIT_DONE: ret_root is set. */
 int client_ask(struct client *, const struct client_request *, yyjson_val **ret_root,
                struct client_answer *ret_answer);
-/* Every item of a list, page by page, until there are no more or limit (0 = no limit) were taken.
- *   in    target: "/devices?name_prefix=a" without limit and cursor; take: returns an exit code, EXIT_DONE to go on
- *   rule  an item lives until take returns: what is kept must be copied */
-int client_pages(struct client *, struct str target, int64_t limit,
-                 int (*take)(void *context, struct client *, yyjson_val *item), void *context);
+/* Every item of a list, page by page, until there are no more or limit were taken. */
+struct client_list {
+    struct str target; /* "/devices?name_prefix=a", without limit and cursor */
+    int64_t limit;     /* 0 = no limit */
+    struct str cursor; /* where to begin; "" = at the beginning */
+    /* One item; it lives until take returns. out: EXIT_DONE to go on. */
+    int (*take)(void *context, struct client *, yyjson_val *item);
+    /* After each page, with the cursor of the next one; "" = that was the last. NULL = not needed. */
+    int (*page)(void *context, struct client *, struct str next_cursor);
+    void *context;
+};
+/* rule: a page that does not come is asked for again a few times, but for the first one: reading is repeatable. */
+int client_pages(struct client *, const struct client_list *);
 /* The exit code of an answer. */
 int client_exit_code(struct arena *, const struct client_answer *);
 
 /* "/devices/<name>/log": name percent-encoded as one path segment. */
 struct str client_device_target(struct client *, struct str name, const char *rest);
-/* Percent-encode all but unreserved characters (RFC 3986 section 2.3). */
+/* Percent-encode all but unreserved characters (RFC 3986 section 2.3). out: ends with a NUL. */
 struct str client_encode(struct arena *, struct str text);
 
 /* ---- many in flight -------------------------------------------------------------------------------------- */

@@ -30,7 +30,11 @@ int cmd_list(struct client *client, struct str target, const char *const *heads,
     const struct args *args = client->args;
     struct list list = {.paths = paths, .json = args_has(args, "json")};
     print_open(&list.table, args->arena, heads, count);
-    int exit_code = client_pages(client, target, args_number(args, "limit", 0), take_item, &list);
+    struct client_list pages = {.target = target,
+                                .limit = args_number(args, "limit", 0),
+                                .take = take_item,
+                                .context = &list};
+    int exit_code = client_pages(client, &pages);
     if (!list.json) {
         print_close(&list.table);
     }

@@ -117,6 +117,7 @@ static const struct option export_options[] = {
 
 static const struct option restore_options[] = {
     {"force", 0, OPTION_FLAG, false, NULL, "replace the database that is there (it is kept as hourbell.db.before-restore)", 0, 0},
+    {"accept-findings", 0, OPTION_FLAG, false, NULL, "restore a backup although its check finds something", 0, 0},
     END};
 
 static const struct option check_options[] = {

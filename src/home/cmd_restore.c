@@ -1,0 +1,238 @@
+/* `hourbell restore`: a backup becomes the data of a stopped server. What the downstream got after the backup is
+ * unknown here, so the core marks it: full bodies next, no effect in this window, the downstream held until an
+ * operator has looked. All this is done to a file beside the database, which gets its name last: a crash leaves the
+ * old data, or the new. */
+#include "home/cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/clock_system.h"
+#include "adapters/store_sqlite.h"
+#include "core/breaker.h"
+#include "core/device.h"
+#include "core/name.h"
+#include "home/check_store.h"
+#include "home/data_dir.h"
+
+#define PAGE_DEVICES 100
+#define COPY_BYTES 1048576
+
+struct restore {
+    const struct args *args;
+    const char *backup, *folder, *path,
+        *beside; /* beside: the database under another name, while it is worked on */
+    int lock_fd;
+    int64_t device_count;
+};
+
+static int fail_errno(const struct restore *restore, const char *what)
+{
+    return command_fail(restore->args, errno == EACCES || errno == EPERM ? EXIT_AUTH : EXIT_FAILED,
+                        "%s: %s", what, strerrordesc_np(errno));
+}
+
+/* ---- the folder ------------------------------------------------------------------------------------------ */
+
+/* Take the lock that a server takes, so that none starts meanwhile. */
+static int folder_lock(struct restore *restore)
+{
+    const char *lock = arena_printf(restore->args->arena, "%s.lock", restore->path).s;
+    if (mkdir(restore->folder, 0700) != 0 && errno != EEXIST) {
+        return fail_errno(restore, restore->folder);
+    }
+    restore->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (restore->lock_fd < 0) {
+        return fail_errno(restore, lock);
+    }
+    if (flock(restore->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return command_fail(restore->args, EXIT_CONFLICT, "%s is in use: stop the server first",
+                            restore->folder);
+    }
+    if (access(restore->path, F_OK) == 0 && !args_has(restore->args, "force")) {
+        return command_fail(restore->args, EXIT_CONFLICT,
+                            "%s is there already; --force replaces it and keeps it as %s",
+                            restore->path, DATA_FILE ".before-restore");
+    }
+    return EXIT_DONE;
+}
+
+static int file_copy(const struct restore *restore, const char *from, const char *to)
+{
+    char *room = arena_alloc(restore->args->arena, COPY_BYTES);
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, exit_code = EXIT_DONE;
+    ssize_t len = 1;
+    if (in < 0 || (out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0) {
+        exit_code = fail_errno(restore, in < 0 ? from : to);
+        len = 0;
+    }
+    while (len > 0) {
+        len = read(in, room, COPY_BYTES);
+        if (len < 0 || (len > 0 && write(out, room, (size_t)len) != len)) {
+            exit_code = fail_errno(restore, len < 0 ? from : to);
+            len = 0;
+        }
+    }
+    if (exit_code == EXIT_DONE && fsync(out) != 0) {
+        exit_code = fail_errno(restore, to);
+    }
+    if (in >= 0) {
+        close(in);
+    }
+    if (out >= 0) {
+        close(out);
+    }
+    return exit_code;
+}
+
+static void remove_with_suffixes(const struct restore *restore, const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
+    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+        unlink(arena_printf(restore->args->arena, "%s%s", path, suffixes[i]).s);
+    }
+}
+
+/* The old database with its WAL out of the way, the new one in its place. */
+static int folder_switch(const struct restore *restore)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    struct arena *arena = restore->args->arena;
+    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+        const char *from = arena_printf(arena, "%s%s", restore->path, suffixes[i]).s;
+        const char *to = arena_printf(arena, "%s.before-restore%s", restore->path, suffixes[i]).s;
+        if (rename(from, to) != 0 && errno != ENOENT) {
+            return fail_errno(restore, from);
+        }
+    }
+    if (rename(restore->beside, restore->path) != 0) {
+        return fail_errno(restore, restore->path);
+    }
+    int fd = open(restore->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return synced ? EXIT_DONE : fail_errno(restore, restore->folder);
+}
+
+/* ---- what the core does to it ---------------------------------------------------------------------------------- */
+
+/* One page of devices in one transaction. */
+static enum rc mark_page(struct restore *restore, struct world *world, struct call *call,
+                         int64_t *after, bool *ret_more)
+{
+    struct device_page page;
+    TRY(store_sqlite_scan(world->store, call, *after, PAGE_DEVICES, &page, after));
+    store_sqlite_turn_begin(world->store);
+    for (int i = 0; i < page.count; i++) {
+        if (!name_is_system(page.items[i].key)) {
+            TRY(device_restored(world, call, page.items[i].key));
+            restore->device_count++;
+        }
+    }
+    *ret_more = page.more;
+    return store_sqlite_turn_commit(world->store, call);
+}
+
+static enum rc mark_all(struct restore *restore, struct world *world, struct call *call)
+{
+    int64_t after = 0;
+    bool more = true;
+    store_sqlite_turn_begin(world->store);
+    TRY(breaker_restored(world, call, STR("live")));
+    TRY(store_sqlite_turn_commit(world->store, call));
+    while (more) {
+        struct arena arena CLEANUP(arena_close);
+        struct call *page_call = arena_new(call->arena, struct call);
+        arena_open(&arena, 0);
+        call_open(page_call, &arena, world);
+        enum rc rc = mark_page(restore, world, page_call, &after, &more);
+        if (rc != RC_OK) {
+            return call_why(call, rc, "%s", page_call->why);
+        }
+    }
+    return RC_OK;
+}
+
+static int mark(struct restore *restore)
+{
+    struct arena arena CLEANUP(arena_close);
+    struct clock_system clock;
+    struct downstream nowhere = {0};
+    struct settings settings;
+    struct call *call = arena_new(restore->args->arena, struct call);
+    struct world world = {.downstream = &nowhere, .clock = &clock.clock, .settings = &settings};
+    arena_open(&arena, (size_t)1 << 32);
+    settings_default(&settings);
+    clock_system_open(&clock);
+    call_open(call, &arena, &world);
+    enum rc rc = store_sqlite_open(call, restore->beside,
+                                   &(struct store_sqlite_options){.turns = true}, &world.store);
+    if (rc == RC_OK) {
+        rc = mark_all(restore, &world, call);
+        store_sqlite_close(world.store);
+    }
+    return rc == RC_OK
+               ? EXIT_DONE
+               : command_fail(restore->args, EXIT_FAILED, "%s: %s", restore->beside, call->why);
+}
+
+/* ---- the sub-command --------------------------------------------------------------------------------------------- */
+
+static int verify(const struct restore *restore)
+{
+    struct settings settings;
+    struct check_store check = {
+        .args = restore->args, .path = restore->backup, .settings = &settings};
+    settings_default(&settings);
+    settings.window_ms =
+        1; /* which window it ran with is not in the file: only doubled moments would be a fault */
+    int exit_code = check_store(&check);
+    if (exit_code != EXIT_DONE || check.report.finding_count == 0) {
+        return exit_code;
+    }
+    if (args_has(restore->args, "accept-findings")) {
+        return EXIT_DONE;
+    }
+    return command_fail(restore->args, EXIT_FAILED,
+                        "the backup has %lld findings; --accept-findings restores it all the same",
+                        (long long)check.report.finding_count);
+}
+
+int cmd_restore(const struct args *args)
+{
+    struct restore restore = {.args = args,
+                              .backup = args_operand(args, 0, ""),
+                              .folder = args_operand(args, 1, ""),
+                              .lock_fd = -1};
+    restore.path = data_path(args->arena, restore.folder).s;
+    restore.beside = arena_printf(args->arena, "%s.restore", restore.path).s;
+    if (access(restore.backup, R_OK) != 0) {
+        return command_fail(args, EXIT_NOT_FOUND, "%s: %s", restore.backup, strerrordesc_np(errno));
+    }
+    int exit_code = folder_lock(&restore);
+    exit_code = exit_code == EXIT_DONE ? verify(&restore) : exit_code;
+    if (exit_code == EXIT_DONE) {
+        remove_with_suffixes(&restore, restore.beside); /* of an earlier try */
+        exit_code = file_copy(&restore, restore.backup, restore.beside);
+        exit_code = exit_code == EXIT_DONE ? mark(&restore) : exit_code;
+        exit_code = exit_code == EXIT_DONE ? folder_switch(&restore) : exit_code;
+        remove_with_suffixes(&restore, restore.beside);
+    }
+    if (restore.lock_fd >= 0) {
+        close(restore.lock_fd);
+    }
+    if (exit_code == EXIT_DONE && args_has(args, "json")) {
+        printf("{\"device_count\":%lld,\"downstream\":\"held\"}\n",
+               (long long)restore.device_count);
+    } else if (exit_code == EXIT_DONE) {
+        printf("%lld devices restored into %s. The downstream is held; after you have looked:\n"
+               "  hourbell downstream resume --reason 'restored, looked at'\n",
+               (long long)restore.device_count, restore.folder);
+    }
+    return exit_code;
+}
