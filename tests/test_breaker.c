@@ -320,3 +320,13 @@ TEST(a_claimed_notice_is_told_again_with_the_same_id_if_nobody_finished_it) /* P
     CHECK_BYTES(again.items[0].events[0].body, list.items[0].events[0].body);
     engine_close(&engine);
 }
+
+TEST(an_event_id_is_a_uuid_of_version_seven)
+{
+    struct arena arena;
+    static const unsigned char random[10] = {0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0x01};
+    arena_open(&arena, 0);
+    CHECK_STR(uuid7(&arena, 0x0123456789ab, random), "01234567-89ab-7fff-bfff-ffffffffff01");
+    arena_close(&arena);
+}

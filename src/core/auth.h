@@ -7,10 +7,14 @@
 
 #include "core/device.h"
 
-#define KEY_ID_BYTES 12 /* "k_" and 10 characters of base32 */
+#define KEY_ID_BYTES 12     /* "k_" and 10 characters of base32 */
+#define KEY_SECRET_BYTES 46 /* prefix 8, random 32, checksum 6 */
+#define KEY_CREDENTIAL_BYTES (KEY_ID_BYTES + 1 + KEY_SECRET_BYTES)
 
 /* Check the request's credential. fails: RC_INVALID unauthorized (one answer for every reason) · RC_BUSY · RC_BROKEN.
- * rule: constant-time compare; an unknown id costs the same hash; the first use on a day is written down. */
+ * in: one credential; the same one twice is one, two different ones are refused, also two of which one is right.
+ * rule: constant-time compare; an unknown id costs the same hash; the first use on a day is written down. What is not shaped
+ *       like a credential of ours (checksum) never reaches the store. */
 MUST enum rc auth_check(struct world *, struct call *, const struct request *,
                         struct principal *ret_principal);
 
@@ -32,6 +36,8 @@ MUST enum rc auth_delete(struct world *, struct call *, struct str by, struct st
  * fails: RC_INVALID malformed. */
 MUST enum rc auth_adopt(struct world *, struct call *, struct str credential,
                         const struct key_new *, bool *ret_added);
+/* A credential that nobody knows yet, for auth_adopt at a later start; touches no store. */
+void auth_generate(struct world *, struct call *, struct str realm, struct str *ret_credential);
 /* Is there any living operator key? */
 MUST enum rc auth_has_operator(struct world *, struct call *, bool *ret_has);
 

@@ -3,7 +3,6 @@
 #include "core/log.h"
 
 #include <openssl/sha.h>
-#include <stdio.h>
 
 #include "base/text.h"
 #include "core/work.h"
@@ -37,17 +36,35 @@ bool entry_ends(enum entry_kind kind)
            kind == ENTRY_cancelled;
 }
 
+static void hash_digits(struct text *text, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do { /* by hand: this runs ten times per entry, and snprintf took a tenth of a create */
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    text_add(text, (struct str){digits + at, sizeof(digits) - at});
+}
+
 static void hash_text(struct text *text, struct str field)
 {
-    text_printf(text, "%zu:", field.len);
+    hash_digits(text, field.len);
+    text_add_char(text, ':');
     text_add(text, field);
 }
 
+/* As hash_text of its decimal digits. No number of an entry is negative. */
 static void hash_number(struct text *text, int64_t number)
 {
-    char digits[24];
-    int length = snprintf(digits, sizeof(digits), "%lld", (long long)number);
-    hash_text(text, (struct str){digits, (size_t)length});
+    uint64_t length = 1;
+    assert(number >= 0);
+    for (int64_t rest = number / 10; rest; rest /= 10) {
+        length++;
+    }
+    hash_digits(text, length);
+    text_add_char(text, ':');
+    hash_digits(text, (uint64_t)number);
 }
 
 struct str log_sha(struct arena *arena, struct str sha_before, const struct entry *entry)

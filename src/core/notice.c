@@ -5,9 +5,11 @@
 
 #include <openssl/sha.h>
 
+#include "base/text.h"
 #include "core/log.h"
 #include "core/name.h"
 
+#define UUID_BYTES 36
 #define AGAIN_MIN_MS 5000
 
 /* --- ids ------------------------------------------------------------------------------------------------ */
@@ -20,9 +22,16 @@ struct str uuid7(struct arena *arena, int64_t at_ms, const unsigned char random[
     memcpy(b + 6, random, 10);
     b[6] = (unsigned char)(0x70 | (b[6] & 0x0f)); /* version 7 */
     b[8] = (unsigned char)(0x80 | (b[8] & 0x3f)); /* variant 10 */
-    return arena_printf(
-        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-        b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    struct str hex = text_hex(arena, (struct str){(const char *)b, sizeof(b)});
+    char *uuid = arena_alloc(arena, UUID_BYTES + 1);
+    static const int from[] = {0, 8, 12, 16, 20, 32}; /* 8-4-4-4-12 */
+    for (int i = 0; i < 5; i++) {
+        memcpy(uuid + from[i] + i, hex.s + from[i], (size_t)(from[i + 1] - from[i]));
+        if (i < 4) {
+            uuid[from[i + 1] + i] = '-';
+        }
+    }
+    return (struct str){uuid, UUID_BYTES};
 }
 
 struct str notice_event_id(struct arena *arena, struct str key, const struct entry *entry,
