@@ -5,6 +5,7 @@
  * It prints one JSON line. Any status but the expected one is counted and makes the exit status 1.
  * Not wrk: that has no open loop, and its script costs more than the server under test. */
 #include "base/base.h"
+#include "bench_device.h"
 #include "bench_http.h"
 
 #include <errno.h>
@@ -65,58 +66,27 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-static uint64_t next_chance(uint64_t *state) /* splitmix64: the same sequence in every run */
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
 /* ---- requests --------------------------------------------------------------------------------- */
-
-/* About 300 bytes, as a device of a customer looks like. */
-static int write_create(char *body, size_t room_bytes, int64_t number)
-{
-    return snprintf(
-        body, room_bytes,
-        "{\"device_name\":\"bench-%08lld\",\"attributes\":{\"manufacturer\":\"Example Pumps\","
-        "\"model\":\"CR-%lld\",\"serial_number\":\"SN%010lld\",\"location\":\"Hall %lld, row "
-        "%lld\","
-        "\"description\":\"Circulation pump of the heating circuit, with frequency converter and "
-        "remote display\",\"firmware\":\"1.%lld.0\"}}",
-        (long long)number, (long long)(number % 97), (long long)number, (long long)(number % 12),
-        (long long)(number % 40), (long long)(number % 9));
-}
-
-static int write_update(char *body, size_t room_bytes, int64_t number, uint64_t chance)
-{
-    return snprintf(
-        body, room_bytes,
-        "{\"device_name\":\"bench-%08lld\",\"attributes\":{\"firmware\":\"2.%llu.%llu\"}}",
-        (long long)number, (unsigned long long)(chance % 1000),
-        (unsigned long long)(chance / 1000 % 1000));
-}
 
 static void write_request(struct run *run, struct connection *connection)
 {
     const struct options *options = &run->options;
-    char body[1024] = "";
+    char body[BENCH_BODY_MAX_BYTES] = "", name[BENCH_NAME_BYTES + 1];
     const char *path = options->kind == KIND_UPDATE ? "/update-device" : "/create-device";
     int body_len = 0, len = 0;
-    uint64_t chance = next_chance(&run->chance);
+    uint64_t chance = bench_chance(&run->chance);
     int64_t number = options->first + run->issued;
     if (options->kind == KIND_GET || (options->kind == KIND_UPDATE && !options->in_order)) {
         number = (int64_t)(chance % (uint64_t)options->devices);
     }
     if (options->kind == KIND_GET) {
+        bench_name(number, name);
         len = snprintf(connection->request, sizeof connection->request,
-                       "GET /devices/bench-%08lld HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
-                       (long long)number, options->key_header);
+                       "GET /devices/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", name,
+                       options->key_header);
     } else {
-        body_len = options->kind == KIND_UPDATE
-                       ? write_update(body, sizeof body, number, chance >> 20)
-                       : write_create(body, sizeof body, number);
+        body_len = options->kind == KIND_UPDATE ? bench_update_body(number, chance, body)
+                                                : bench_create_body(number, body);
         len = snprintf(connection->request, sizeof connection->request,
                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
                        "Content-Length: %d\r\n%s\r\n%s",

@@ -60,7 +60,7 @@ if (seedCount) {
     for (let i = 0; i < Number(seedCount); i++) {
       const number = String(i).padStart(8, '0')
       create({
-        device_name: `bench-${number}`,
+        device_name: `pump-${(Math.imul(i, 2654435761) >>> 0).toString(16).padStart(8, '0')}`, // bench_device.h
         attributes: {
           manufacturer: 'Example Pumps', model: `CR-${i % 97}`, serial_number: `SN00${number}`,
           location: `Hall ${i % 12}, row ${i % 40}`, firmware: `1.${i % 9}.0`,
