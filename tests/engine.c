@@ -176,7 +176,7 @@ struct lease engine_lease(struct engine *engine, const char *name)
 void engine_settle(struct engine *engine, const struct lease *lease, struct outcome outcome)
 {
     struct call *call = engine_call(engine);
-    if (outcome.class == OUTCOME_EFFECT && !outcome.sent_at_ms) {
+    if (outcome.class == OUTCOME_EFFECT && lease->mode != LEASE_READ_BACK && !outcome.sent_at_ms) {
         outcome.sent_at_ms = call->now_ms;
     }
     if (!outcome.started_at_ms) {

@@ -29,8 +29,8 @@ struct replay {
     struct device device;
     struct mark *marks;
     size_t mark_count;
-    bool complete;      /* retention took nothing */
-    int64_t sent_at_ms; /* of the effective delivery before; 0 = none yet */
+    bool complete;        /* retention took nothing */
+    int64_t effect_at_ms; /* of the effective delivery before; 0 = none yet */
 };
 
 static void PRINTF(4, 5)
@@ -148,24 +148,27 @@ static enum rc each_entry(struct replay *replay, int64_t from_seq,
     return RC_OK;
 }
 
-/* Started later than in the window of the delivery before it? sent_at is the start of its latest send. */
+/* In another window than the effect before it? Judged by the window that was set when it was delivered. An effect
+ * dated before the last one is a clock that was set back: the system's log tells of it. */
 static void check_window(struct replay *replay, struct call *page_call, const struct entry *entry)
 {
     yyjson_val *root = NULL;
-    int64_t sent_at_ms = 0;
-    const struct settings *settings = replay->world->settings;
-    if (entry->kind != ENTRY_delivered ||
-        json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) != RC_OK ||
-        iso_time_read(json_member_str(root, "sent_at", STR_NONE), &sent_at_ms) != RC_OK) {
+    int64_t effect_at_ms = 0;
+    if (entry->kind != ENTRY_delivered) {
         return;
     }
-    if (replay->sent_at_ms &&
-        window_slot(settings, sent_at_ms) <= window_slot(settings, replay->sent_at_ms)) {
+    if (json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) != RC_OK ||
+        iso_time_read(json_member_str(root, "effect_at", STR_NONE), &effect_at_ms) != RC_OK) {
+        find(replay, "record", entry->seq, "a delivery without the time of its effect");
+        return;
+    }
+    int64_t window_ms = json_member_i64(root, "window_ms", replay->world->settings->window_ms);
+    if (replay->effect_at_ms && effect_at_ms / window_ms == replay->effect_at_ms / window_ms) {
         find(replay, "I2", entry->seq,
              "its delivery began %lld ms after the one before it, in the same window",
-             (long long)(sent_at_ms - replay->sent_at_ms));
+             (long long)(effect_at_ms - replay->effect_at_ms));
     }
-    replay->sent_at_ms = sent_at_ms;
+    replay->effect_at_ms = effect_at_ms;
 }
 
 static enum rc take_mark(struct replay *replay, struct call *page_call, const struct entry *entry,

@@ -437,6 +437,7 @@ static enum rc settle_draft(struct world *world, struct call *call, const struct
     const struct flight *flight = &draft->device.flight;
     struct verdict verdict = {
         .by = STR("system"), .outcome = outcome, .living = lease->mode == LEASE_SEND};
+    verdict.window_ms = world->settings->window_ms;
     switch (judge(world, lease, flight, outcome)) {
     case END_EFFECT:
         verdict.effect_at_ms = effect_at(lease, flight, outcome);

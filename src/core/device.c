@@ -221,7 +221,10 @@ static enum rc decide(struct world *world, struct call *call, struct draft *draf
     struct outcome outcome = {.class = confirm ? OUTCOME_EFFECT : OUTCOME_NO_EFFECT,
                               .detail = request->reason};
     outcome.code = confirm ? STR("CONFIRMED") : STR("DENIED");
-    struct verdict verdict = {.by = by, .outcome = &outcome, .effect_at_ms = latest_ms};
+    struct verdict verdict = {.by = by,
+                              .outcome = &outcome,
+                              .effect_at_ms = latest_ms,
+                              .window_ms = world->settings->window_ms};
     return confirm ? settle_effect(world, call, draft, &verdict)
                    : settle_no_effect(world, call, draft, &verdict);
 }

@@ -10,9 +10,10 @@
 #define FIRST_LOOK_MS 1000 /* before an unsure delivery is read back: what is on its way may land */
 
 /* --- the entry of an outcome ---------------------------------------------------------------------- */
-static struct str outcome_data(struct call *call, const struct outcome *outcome,
+static struct str outcome_data(struct call *call, const struct verdict *verdict,
                                int64_t update_count)
 {
+    const struct outcome *outcome = verdict->outcome;
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     json_add_str(doc, root, "code", outcome->code);
@@ -22,6 +23,10 @@ static struct str outcome_data(struct call *call, const struct outcome *outcome,
     json_add_i64(doc, root, "update_count", update_count);
     if (outcome->sent_at_ms) {
         json_add_time(doc, root, "sent_at", outcome->sent_at_ms);
+    }
+    if (verdict->effect_at_ms) { /* and the window it was judged by: the setting may change later */
+        json_add_time(doc, root, "effect_at", verdict->effect_at_ms);
+        json_add_i64(doc, root, "window_ms", verdict->window_ms);
     }
     if (outcome->pointers.len) {
         json_add_raw(doc, root, "pointers", outcome->pointers);
@@ -38,7 +43,7 @@ static struct entry *flight_entry(struct call *call, struct draft *draft,
 {
     const struct flight *flight = &draft->device.flight;
     struct entry *entry =
-        log_add(call, draft, verdict->by, kind, outcome_data(call, verdict->outcome, update_count));
+        log_add(call, draft, verdict->by, kind, outcome_data(call, verdict, update_count));
     entry->from_seq = flight->from_seq;
     entry->to_seq = flight->to_seq;
     entry->delivery = flight->delivery;

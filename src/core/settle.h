@@ -10,6 +10,7 @@ struct verdict {
     const struct outcome *outcome; /* code, detail, data, pointers, ref, counts ... */
     int64_t
         effect_at_ms; /* start of the latest send that had or may have had its effect; 0 = the window is not used */
+    int64_t window_ms;     /* of effect_at_ms, for the log */
     int64_t wait_until_ms; /* the next seal waits: an earlier send may still commit; 0 = no */
     bool living;           /* the sender itself tells: what was sealed is known to be whole */
 };
