@@ -244,8 +244,11 @@ void server_close(struct server *server)
     if (uv_loop_close(&server->loop) != 0) {
         abort();
     }
-    while (server->spare) {
-        struct job *job = server->spare;
+    struct job *job;
+    while ((job = job_pop(&server->ended))) { /* of a server that broke */
+        job_free(server, job);
+    }
+    while ((job = server->spare)) {
         server->spare = job->next;
         arena_close(&job->arena);
         free(job);

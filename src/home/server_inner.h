@@ -100,7 +100,9 @@ struct server {
     struct str plan_after; /* in plan_room */
     char plan_room[1024];
     enum work plan_state;
+    int64_t planned_at_ms;
     int leased_since_plan;
+    bool plan_woke;
     int64_t next_send_us; /* token bucket: boot time from which the next send is allowed */
 
     int64_t now_ms, boot_ms; /* of this turn */
@@ -142,6 +144,7 @@ void work_void(struct server *, struct turn *);
 void work_settled(struct server *, struct turn *);
 void work_wakes(struct server *, const struct call *);
 bool work_can_lease(struct server *);
+int64_t work_plan_ms(const struct server *);
 int64_t work_next_send_ms(const struct server *);
 struct job *job_take(struct server *, enum job_kind);
 void job_free(struct server *, struct job *);

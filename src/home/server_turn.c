@@ -208,7 +208,7 @@ static int64_t next_look_ms(const struct server *server)
         if (room && server->due_count > 0) {
             at_ms = min_i64(at_ms, work_next_send_ms(server));
         } else if (room) {
-            at_ms = min_i64(at_ms, server->plan_at_ms);
+            at_ms = min_i64(at_ms, work_plan_ms(server));
         }
     }
     if (server->state < SERVER_DRAINS &&

@@ -154,6 +154,14 @@ static void pay_send(struct server *server)
     }
 }
 
+/* A plan that woke devices of which none could start is not repeated at once. */
+int64_t work_plan_ms(const struct server *server)
+{
+    bool fruitless = server->plan_woke && server->leased_since_plan == 0;
+    return fruitless ? max_i64(server->plan_at_ms, server->planned_at_ms + PLAN_PAUSE_MS)
+                     : server->plan_at_ms;
+}
+
 void work_plan(struct server *server, struct turn *turn)
 {
     struct plan_result result;
@@ -177,18 +185,12 @@ void work_plan(struct server *server, struct turn *turn)
         memcpy(server->plan_room, result.after.s, result.after.len);
         server->plan_after = (struct str){server->plan_room, result.after.len};
     }
-    int64_t later_ms = server->now_ms + server->settings->plan_interval_ms;
+    server->plan_at_ms = server->now_ms + (result.more ? 0 : server->settings->plan_interval_ms);
     if (result.next_at_ms) {
-        later_ms = min_i64(later_ms, result.next_at_ms);
+        server->plan_at_ms = min_i64(server->plan_at_ms, result.next_at_ms);
     }
-    if (result.more && server->leased_since_plan > 0) {
-        later_ms = server->now_ms;
-    } else if (result.more || server->leased_since_plan == 0) {
-        later_ms = result.more
-                       ? server->now_ms + PLAN_PAUSE_MS
-                       : max_i64(later_ms, server->now_ms + (call->wake_count ? PLAN_PAUSE_MS : 1));
-    }
-    server->plan_at_ms = later_ms;
+    server->planned_at_ms = server->now_ms;
+    server->plan_woke = call->wake_count > 0;
     server->leased_since_plan = 0;
     work_wakes(server, call);
     call->wake_count = 0;
