@@ -20,6 +20,8 @@
 #define JOBS_MAX 64
 #define SHOWN_MAX_BYTES (64 * 1024) /* of a failed test's output, from its end */
 
+const struct test *test_running;
+
 static struct test *tests;
 static size_t test_count;
 
@@ -208,6 +210,7 @@ static void run_child(const struct job *job, const sigset_t *signals_before)
         perror(job->folder);
         _exit(1);
     }
+    test_running = job->test;
     job->test->run();
     exit(0); /* not _exit: the leak check runs at exit */
 }
