@@ -107,7 +107,7 @@ static void backup_ask(struct server *server, struct http_exchange *exchange)
 {
     struct backup *backup = &server->backup;
     if (backup->state != BACKUP_NONE) {
-        api_problem(&exchange->call, PROBLEM_store_busy, STR("A backup is being written."),
+        api_problem(&exchange->call, PROBLEM_rate_limited, STR("A backup is being written."),
                     &exchange->response);
         return;
     }
