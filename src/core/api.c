@@ -4,6 +4,8 @@
  * What each operation does stands in api_device.c, api_update.c, api_work.c, api_keys.c. */
 #include "core/api.h"
 
+#include <openssl/sha.h>
+
 #include "base/text.h"
 #include "core/api_parts.h"
 
@@ -48,17 +50,20 @@ enum rc api_reply_keep(struct exchange *exchange, struct reply *ret_reply)
     return RC_OK;
 }
 
-/* Owners are the scope; operators have their key's id instead, and no owner begins with '!'. */
+/* Owners are the scope; operators have their key's id instead, a test realm its hash. No owner begins with '!'. */
 static struct str repeat_scope(const struct exchange *exchange)
 {
     const struct principal *principal = &exchange->principal;
     struct arena *arena = exchange->call->arena;
-    if (!str_is(principal->realm, "live")) {
-        return arena_printf(arena, "!" STR_FMT, STR_ARG(principal->realm));
+    if (str_is(principal->realm, "live")) {
+        return principal->role == ROLE_OPERATOR
+                   ? arena_printf(arena, "!" STR_FMT, STR_ARG(principal->id))
+                   : principal->owner;
     }
-    return principal->role == ROLE_OPERATOR
-               ? arena_printf(arena, "!" STR_FMT, STR_ARG(principal->id))
-               : principal->owner;
+    unsigned char sha[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)principal->realm.s, principal->realm.len, sha);
+    struct str hex = text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
+    return arena_printf(arena, "!!" STR_FMT, STR_ARG(str_head(hex, 40)));
 }
 
 static void answer_kept(struct exchange *exchange, const struct reply *kept)
