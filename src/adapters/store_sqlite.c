@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CACHE_DEFAULT_KIB 16384 /* a larger one was slower: the kernel caches the file as well */
@@ -342,36 +343,69 @@ static enum rc bring_schema(struct store_sqlite *self, struct call *call, const 
     return run_text(self, call, stamp);
 }
 
+/* A file that nobody writes (the lock says so) and that has no WAL is opened as immutable: in a folder that may not be
+ * written either, and without leaving anything there. out: "file:<path>?immutable=1". */
+static void write_uri(struct text *text, const char *path)
+{
+    text_add(text, STR("file:"));
+    for (const char *c = path; *c; c++) {
+        if (strchr("%?#", *c)) {
+            text_printf(text, "%%%02x", (unsigned)*c);
+        } else {
+            text_add_char(text, *c);
+        }
+    }
+    text_add(text, STR("?immutable=1"));
+    text_add_char(text, 0);
+}
+
+static bool has_wal(struct call *call, const char *path)
+{
+    struct stat about;
+    struct str wal = arena_printf(call->arena, "%s-wal", path);
+    return stat(wal.s, &about) == 0 && about.st_size > 0;
+}
+
 static enum rc open_database(struct store_sqlite *self, struct call *call, const char *path,
                              const struct store_sqlite_options *options)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    const char *name = path;
+    struct text uri;
     flags |= self->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int code = sqlite3_open_v2(path, &self->db, flags, options->vfs);
+    if (self->read_only && access(path, F_OK) != 0) {
+        return call_why(call, RC_NOT_FOUND, "%s: there is no such file", path);
+    }
+    if (self->read_only && !has_wal(call, path)) {
+        text_open(&uri, call->arena, 4 * PATH_MAX);
+        write_uri(&uri, path);
+        name = text_str(&uri).s;
+        flags |= SQLITE_OPEN_URI;
+    }
+    int code = sqlite3_open_v2(name, &self->db, flags, options->vfs);
     if (code != SQLITE_OK) {
-        bool missing = self->read_only && access(path, F_OK) != 0;
-        enum rc rc = missing ? RC_NOT_FOUND : (code & 0xff) == SQLITE_FULL ? RC_BUSY : RC_BROKEN;
+        enum rc rc = (code & 0xff) == SQLITE_FULL ? RC_BUSY : RC_BROKEN;
         return call_why(call, rc, "%s: %s", path, sqlite3_errstr(code));
     }
     return RC_OK;
 }
 
-/* EXCLUSIVE: one connection for good, so no shared memory and no lock calls; a stray sqlite3 shell is kept out. */
+/* EXCLUSIVE comes before the file is first read: one connection for good, so no shared memory and no lock calls, and a
+ * stray sqlite3 shell is kept out. */
 static enum rc set_up(struct store_sqlite *self, struct call *call, const char *path,
                       const struct store_sqlite_options *options)
 {
     char cache[64];
     snprintf(cache, sizeof cache, "PRAGMA cache_size = -%d",
              options->cache_kib > 0 ? options->cache_kib : CACHE_DEFAULT_KIB);
-    TRY(run_text(
-        self, call,
-        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
-        "PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON"));
-    TRY(run_text(self, call, cache));
     if (!self->read_only) {
-        TRY(run_text(self, call, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+        TRY(run_text(self, call, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
+        TRY(run_text(self, call, "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST"));
         sqlite3_wal_hook(self->db, count_wal_pages, self);
     }
+    TRY(run_text(self, call, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON"));
+    TRY(run_text(self, call, "PRAGMA temp_store = MEMORY"));
+    TRY(run_text(self, call, cache));
     TRY(bring_schema(self, call, path));
     TRY(store_sqlite_fill_mirror(self, call));
     self->mirror_before = self->mirror;

@@ -158,8 +158,10 @@ static enum rc device_list(struct store *store, struct call *call, struct str re
     TRY(store_sqlite_enter(self, call));
     TRY(store_sqlite_statement(self, call, owner.len ? SQL_device_list_owner : SQL_device_list,
                                &row));
-    bind_str(row, 1, after);
-    bind_str(row, 2, prefix);
+    bind_str(row, 1,
+             str_compare(after, prefix) > 0 ? after
+                                            : prefix); /* one lower bound: an index takes no two */
+    bind_str(row, 2, after);
     if (owner.len) {
         bind_str(row, 3, realm);
         bind_str(row, 4, owner);
@@ -302,46 +304,76 @@ static enum rc read_cursor(struct call *call, struct str after, int64_t *ret_at_
     return RC_OK;
 }
 
-static enum rc work_list(struct store *store, struct call *call, enum work work, struct str realm,
-                         int shard, int64_t until_ms, struct str after, int limit,
-                         struct work_page *ret_page)
+/* What a page of work is made of. */
+struct work_request {
+    enum work work;
+    struct str realm;
+    int shard, limit;
+    int64_t until_ms, at_ms, id; /* at_ms, id: of the last item so far */
+};
+
+/* Add what one query gives until the page is full. */
+static enum rc fill_work_page(struct store_sqlite *self, struct call *call, enum statement query,
+                              struct work_request *request, struct work_page *page)
 {
-    struct store_sqlite *self = store_sqlite_of(store);
     CLEANUP(statement_reset) sqlite3_stmt *row = NULL;
-    struct work_page page = {.items = arena_array(call->arena, struct work_item, (size_t)limit)};
-    int64_t at_ms = 0, id = 0;
-    bool there = false, notices = work == WORK_NOTICE;
-    TRY(read_cursor(call, after, &at_ms, &id));
-    TRY(store_sqlite_enter(self, call));
-    TRY(store_sqlite_statement(self, call, notices ? SQL_notice_list : SQL_work_list, &row));
-    bind_i64(row, 1, at_ms);
-    bind_i64(row, 2, id);
-    bind_i64(row, 3, until_ms);
-    if (!notices) {
-        bind_i64(row, 4, work);
+    bool there = false;
+    TRY(store_sqlite_statement(self, call, query, &row));
+    bind_i64(row, 1, request->at_ms);
+    if (query != SQL_work_list) {
+        bind_i64(row, 2, request->id);
     }
-    for (;;) {
+    if (query != SQL_work_list_at) {
+        bind_i64(row, 3, request->until_ms);
+    }
+    if (query != SQL_notice_list) {
+        bind_i64(row, 4, request->work);
+    }
+    while (!page->more) {
         TRY(store_sqlite_step(self, call, row, &there));
         if (!there) {
             break;
         }
         struct str key = {sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2)};
-        struct str its_realm = {sqlite3_column_blob(row, 3), (size_t)sqlite3_column_bytes(row, 3)};
-        if ((realm.len && !str_equal(its_realm, realm)) ||
-            (shard != SHARD_ALL && name_shard(key) != shard)) {
+        struct str realm = {sqlite3_column_blob(row, 3), (size_t)sqlite3_column_bytes(row, 3)};
+        if ((request->realm.len && !str_equal(realm, request->realm)) ||
+            (request->shard != SHARD_ALL && name_shard(key) != request->shard)) {
             continue;
         }
-        if (page.count == limit) {
-            page.more = true;
+        if (page->count == request->limit) {
+            page->more = true;
             break;
         }
-        at_ms = column_i64(row, 0);
-        id = column_i64(row, 1);
-        page.items[page.count++] =
-            (struct work_item){arena_copy(call->arena, key), at_ms, column_i64(row, 4)};
+        request->at_ms = column_i64(row, 0);
+        request->id = column_i64(row, 1);
+        page->items[page->count++] =
+            (struct work_item){arena_copy(call->arena, key), request->at_ms, column_i64(row, 4)};
+    }
+    return RC_OK;
+}
+
+static enum rc work_list(struct store *store, struct call *call, enum work work, struct str realm,
+                         int shard, int64_t until_ms, struct str after, int limit,
+                         struct work_page *ret_page)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    struct work_request request = {work, realm, shard, limit, until_ms, 0, 0};
+    struct work_page page = {.items = arena_array(call->arena, struct work_item, (size_t)limit)};
+    TRY(read_cursor(call, after, &request.at_ms, &request.id));
+    TRY(store_sqlite_enter(self, call));
+    if (work == WORK_NOTICE) {
+        TRY(fill_work_page(self, call, SQL_notice_list, &request, &page));
+    } else {
+        if (after.len > 0 && request.at_ms <= until_ms) {
+            TRY(fill_work_page(self, call, SQL_work_list_at, &request, &page));
+        }
+        if (!page.more) {
+            TRY(fill_work_page(self, call, SQL_work_list, &request, &page));
+        }
     }
     if (page.count > 0) {
-        page.after = arena_printf(call->arena, "%lld.%lld", (long long)at_ms, (long long)id);
+        page.after =
+            arena_printf(call->arena, "%lld.%lld", (long long)request.at_ms, (long long)request.id);
     }
     *ret_page = page;
     return RC_OK;

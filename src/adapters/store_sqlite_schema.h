@@ -74,7 +74,10 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
 #define KEY_COLUMNS \
     "id, version, role, owner, realm, label, sha_0, expires_at_ms_0, sha_1, expires_at_ms_1, created_at_ms, deleted_at_ms, last_used_day"
 
-/* `work <> 0` is repeated in every query on work: else SQLite does not use the partial index. */
+/* `work <> 0` is repeated in every query on work: else SQLite does not use the partial index. `+realm` keeps it from
+ * taking the index by owner instead. A page of work may begin between two devices of one moment, and a whole window's
+ * devices share one: so the rest of that moment (work_list_at) and what is later are two queries; as one, SQLite would
+ * pass by all that were listed before. */
 #define STATEMENTS(X) \
     X(begin, "BEGIN IMMEDIATE") X(commit, "COMMIT") X(rollback, "ROLLBACK") \
     X(ping, "INSERT INTO ping(id, at_ms) VALUES(1, ?) ON CONFLICT(id) DO UPDATE SET at_ms = excluded.at_ms") \
@@ -82,8 +85,8 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
     \
     X(device_get, "SELECT " DEVICE_COLUMNS " FROM device WHERE key = ?") \
     X(device_see, "SELECT id, version, seq, log_head, log_first, work FROM device WHERE key = ?") \
-    X(device_list, "SELECT " DEVICE_COLUMNS " FROM device WHERE key > ? AND key >= ? ORDER BY key") \
-    X(device_list_owner, "SELECT " DEVICE_COLUMNS " FROM device WHERE realm = ?3 AND owner = ?4 AND key > ?1 AND key >= ?2 ORDER BY key") \
+    X(device_list, "SELECT " DEVICE_COLUMNS " FROM device WHERE key >= ?1 AND key <> ?2 ORDER BY key") \
+    X(device_list_owner, "SELECT " DEVICE_COLUMNS " FROM device WHERE realm = ?3 AND owner = ?4 AND key >= ?1 AND key <> ?2 ORDER BY key") \
     X(device_scan, "SELECT " DEVICE_COLUMNS " FROM device WHERE id > ? ORDER BY id LIMIT ?") \
     X(device_add, "INSERT INTO device(" DEVICE_NUMBERS(COLUMN_AND) "log_head, downstream_ref, hold_reason, log_sha, doc, " \
                   "log_first, created_at_ms, realm, owner, key, name) " \
@@ -108,10 +111,10 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
     X(notice_first, "SELECT n.at_ms FROM notice n JOIN log l ON l.id = n.log JOIN device d ON d.id = l.device WHERE d.realm = 'live' " \
                     "ORDER BY n.at_ms LIMIT 1") \
     \
-    X(work_list, "SELECT at_ms, id, key, realm, 0 FROM device WHERE work = ?4 AND work <> 0 AND (at_ms, id) > (?1, ?2) AND at_ms <= ?3 " \
-                 "ORDER BY at_ms, id") \
-    X(work_count, "SELECT work, count(*) FROM device WHERE work <> 0 AND realm = 'live' GROUP BY work") \
-    X(work_first, "SELECT at_ms FROM device WHERE work = ? AND work <> 0 AND realm = 'live' ORDER BY at_ms LIMIT 1") \
+    X(work_list, "SELECT at_ms, id, key, realm, 0 FROM device WHERE at_ms > ?1 AND at_ms <= ?3 AND work = ?4 AND work <> 0 ORDER BY at_ms, id") \
+    X(work_list_at, "SELECT at_ms, id, key, realm, 0 FROM device WHERE at_ms = ?1 AND id > ?2 AND work = ?4 AND work <> 0 ORDER BY id") \
+    X(work_count, "SELECT work, count(*) FROM device WHERE work <> 0 AND +realm = 'live' GROUP BY work") \
+    X(work_first, "SELECT at_ms FROM device WHERE work = ? AND work <> 0 AND +realm = 'live' ORDER BY at_ms LIMIT 1") \
     \
     X(body_get, "SELECT mapping_version, repeat_id, target, bytes FROM body WHERE device = ? AND delivery = ?") \
     X(body_add, "INSERT INTO body(device, delivery, retired_at_ms, mapping_version, repeat_id, target, bytes) VALUES(?, ?, 0, ?, ?, ?, ?)") \
