@@ -89,7 +89,7 @@ static void check_gap(struct replay *replay, const struct mark *before, const st
         find(replay, "I1", entry->seq, "it comes after entry %lld", (long long)next - 1);
     } else if (!before) {
         find(replay, "I1", 0, "entry 0 is missing");
-    } else if (before->seq > 0 && before->at_ms > replay->call->now_ms - history_ms) {
+    } else if (before->at_ms > replay->call->now_ms - history_ms) {
         find(replay, "I1", next,
              "entries %lld to %lld are missing, and are too young for retention", (long long)next,
              (long long)entry->seq - 1);
