@@ -163,6 +163,7 @@ static void check_window(struct replay *replay, struct call *page_call, const st
         return;
     }
     int64_t window_ms = json_member_i64(root, "window_ms", replay->world->settings->window_ms);
+    window_ms = max_i64(window_ms, 1); /* of a damaged entry; the chain tells of it */
     if (replay->effect_at_ms && effect_at_ms / window_ms == replay->effect_at_ms / window_ms) {
         find(replay, "I2", entry->seq,
              "its delivery began %lld ms after the one before it, in the same window",
