@@ -1,4 +1,4 @@
-/* libcurl in the one way this project uses it. The rule it keeps: of every outbound it can say whether a byte
+/* libcurl in the one way this project uses it. The rule it keeps: of every request it can say whether a byte
  * left, whether the whole request left, and whether an answer began; and a write leaves at most once.
  * What an end means is left to the adapters. */
 #include "adapters/http_client.h"
@@ -21,7 +21,7 @@ struct http_client {
     char proxy[512], ca_file[1024];
 };
 
-/* One outbound under way: what the callbacks of libcurl need. */
+/* One request under way: what the callbacks of libcurl need. */
 struct running {
     const struct http_client *client;
     const struct outbound *outbound;
@@ -175,7 +175,7 @@ static bool list_add(struct curl_slist **list, struct arena *arena, struct heade
         (void)set_code;                                                                            \
     } while (0)
 
-/* What is the same for every outbound. The handle keeps its connection through curl_easy_reset. */
+/* What is the same for every request. The handle keeps its connection through curl_easy_reset. */
 static void set_always(const struct http_client *client, struct running *running)
 {
     CURL *easy = client->easy;

@@ -27,7 +27,7 @@ struct http_client;
 MUST enum rc http_client_open(struct call *, const struct http_client_options *,
                               struct http_client **ret_client);
 void http_client_close(struct http_client *);
-/* Carry one outbound out; blocks. One thread at a time. The clock is asked just before the first byte. */
+/* Carry one request out; blocks. One thread at a time. The clock is asked just before the first byte. */
 void http_client_perform(struct http_client *, struct call *, struct clock *,
                          const struct outbound *, struct inbound *ret_answer);
 

@@ -1,4 +1,4 @@
-/* One HTTP outbound as adapters ask for it: a request, and how it ended. Who carries it out is the
+/* One outbound HTTP request as adapters ask for it, and how it ended. Who carries it out is the
  * transport's choice: http_client.c (libcurl) or a server in the same process (downstream_mock.c). Both
  * tell in the same words how far it came, because that decides whether a write may have had an effect. */
 #ifndef ADAPTERS_OUTBOUND_H
@@ -7,7 +7,7 @@
 #include "core/ports.h"
 
 #define INBOUND_HEADERS_MAX 64
-#define INBOUND_MAX_BYTES ((size_t)1 << 20) /* of a body, unless the outbound says otherwise */
+#define INBOUND_MAX_BYTES ((size_t)1 << 20) /* of a body, unless the request says otherwise */
 
 struct outbound {
     struct str method, url;
@@ -52,7 +52,7 @@ struct transport {
     const struct transport_ops *ops;
 };
 struct transport_ops {
-    /* Carry one outbound out. in: slot: a connection of its own, one thread at a time. out: strings in call->arena.
+    /* Carry one request out. in: slot: a connection of its own, one thread at a time. out: strings in call->arena.
      * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte. */
     void (*perform)(struct transport *, struct call *, struct world *, int slot,
                     const struct outbound *, struct inbound *);

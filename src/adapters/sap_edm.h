@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 
+/* clang-format off */
 enum edm { EDM_STRING, EDM_DECIMAL, EDM_DATE, EDM_MOMENT, EDM_BOOLEAN };
 
 struct edm_field {
@@ -36,5 +37,11 @@ int sap_edm_find(struct str name);
 const char *sap_edm_type_name(enum edm);
 /* Length as ABAP counts it: UTF-16 code units. */
 size_t sap_edm_length(struct str utf8);
+
+/* A day of the proleptic Gregorian calendar, years 0001..9999, as ms since 1970; machines are older than 1970. */
+bool sap_edm_day_read(struct str day, int64_t *ret_at_ms); /* 2026-11-22 */
+void sap_edm_day_write(int64_t at_ms, char ret_day[11]);
+/* A date as a service writes it: /Date(ms)/, /Date(ms+offset)/, 2026-11-22, 2026-11-22T00:00:00. */
+bool sap_edm_date_read(struct str text, int64_t *ret_at_ms);
 
 #endif

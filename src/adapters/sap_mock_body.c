@@ -49,21 +49,10 @@ static bool decimal(struct arena *arena, struct str text, const struct edm_field
     return true;
 }
 
-/* "/Date(ms)/", an offset behind the number is taken and ignored */
 static bool date(struct arena *arena, struct str text, struct str *ret_text)
 {
     int64_t at_ms;
-    if (!str_starts(text, STR("/Date(")) || text.len < 9 ||
-        memcmp(text.s + text.len - 2, ")/", 2) != 0) {
-        return false;
-    }
-    struct str number = {text.s + 6, text.len - 8};
-    for (size_t i = 1; i < number.len; i++) {
-        if (number.s[i] == '+' || number.s[i] == '-') {
-            number.len = i;
-        }
-    }
-    if (text_to_i64(number, &at_ms) != RC_OK) {
+    if (!str_starts(text, STR("/Date(")) || !sap_edm_date_read(text, &at_ms)) {
         return false;
     }
     *ret_text = arena_printf(arena, "%lld", (long long)at_ms);

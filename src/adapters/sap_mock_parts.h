@@ -120,7 +120,6 @@ void sap_target_read(struct arena *, struct request const *, struct sap_target *
 /* Take "Field eq literal" off the front of a filter. false: it is none (any more), or broken (then *ret_broken). */
 bool sap_filter_next(struct arena *, struct str *filter, int *ret_field, struct str *ret_value,
                      bool *ret_broken);
-bool sap_literal_date(struct str text, int64_t *ret_at_ms); /* 2026-11-22T00:00:00 */
 
 /* sap_mock_odata.c */
 void sap_op_execute(struct sap_op *);

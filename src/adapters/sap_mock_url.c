@@ -1,17 +1,6 @@
 /* Targets of the mock taken apart: path, key, query options, filters. Pure; whatever comes, it answers. */
 #include "adapters/sap_mock_parts.h"
 
-bool sap_literal_date(struct str text, int64_t *ret_at_ms)
-{
-    char zulu[40];
-    if (text.len < 10 || text.len > 30) {
-        return false;
-    }
-    memcpy(zulu, text.s, text.len);
-    zulu[text.len] = 'Z';
-    return iso_time_read((struct str){zulu, text.len + 1}, ret_at_ms) == RC_OK;
-}
-
 /* 'it''s' at the front of *rest, without its quotes. */
 static bool quoted(struct arena *arena, struct str *rest, struct str *ret_text)
 {
@@ -53,7 +42,7 @@ static bool read_key(struct arena *arena, struct str key, struct sap_target *tar
             }
         } else if (str_starts(key, STR("ValidityEndDate=datetime"))) {
             key = str_from(key, strlen("ValidityEndDate=datetime"));
-            if (!quoted(arena, &key, &value) || !sap_literal_date(value, &target->end_at_ms)) {
+            if (!quoted(arena, &key, &value) || !sap_edm_date_read(value, &target->end_at_ms)) {
                 return false;
             }
             has_end = true;
@@ -153,7 +142,7 @@ bool sap_filter_next(struct arena *arena, struct str *filter, int *ret_field, st
     if (str_starts(rest, STR("datetime'"))) {
         int64_t at_ms;
         rest = str_from(rest, strlen("datetime"));
-        if (!quoted(arena, &rest, ret_value) || !sap_literal_date(*ret_value, &at_ms)) {
+        if (!quoted(arena, &rest, ret_value) || !sap_edm_date_read(*ret_value, &at_ms)) {
             return false;
         }
         *ret_value = arena_printf(arena, "%lld", (long long)at_ms);

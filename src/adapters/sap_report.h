@@ -1,0 +1,24 @@
+/* What a conversation leaves in the log of a device: one JSON object, small, without any secret. Pure. */
+#ifndef ADAPTERS_SAP_REPORT_H
+#define ADAPTERS_SAP_REPORT_H
+
+#include "adapters/sap_talk.h"
+
+struct sap_report {
+    const struct lease *lease;
+    struct str verb;   /* of the write; "" = nothing was written */
+    struct str before; /* JSON: values of the body's fields as they were read; "" = not read */
+    struct str note;
+    int64_t duration_ms;
+};
+
+/* <= ANSWER_MAX_BYTES + 2 KiB */
+struct str sap_report_data(const struct sap_talk *, const struct sap_report *);
+/* [{pointer, detail}]: which of the customer's members an error speaks of. */
+struct str sap_report_pointers(const struct sap_talk *);
+/* The values of a sealed body's fields as an entity has them. */
+struct str sap_report_before(const struct sap_talk *, struct str bytes, yyjson_val *entity);
+/* One sentence for people. */
+struct str sap_report_detail(const struct sap_talk *);
+
+#endif
