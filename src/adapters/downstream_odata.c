@@ -10,6 +10,7 @@
 #include "adapters/sap_map.h"
 #include "adapters/sap_metadata.h"
 #include "adapters/sap_report.h"
+#include "adapters/slots.h"
 #include "base/text.h"
 #include "core/breaker.h"
 
@@ -20,9 +21,10 @@ struct odata {
     const struct sap_config *config;
     struct transport *transport;
     struct arena arena;
-    struct sap_slots slots;
-    atomic_bool wants_etag; /* a write without If-Match was refused: read before every write */
-    atomic_bool repeat_off; /* the repeat headers are not configured there */
+    struct slots slots;
+    struct sap_slot *sessions; /* one per slot */
+    atomic_bool wants_etag;    /* a write without If-Match was refused: read before every write */
+    atomic_bool repeat_off;    /* the repeat headers are not configured there */
 };
 
 /* One delivery, read-back or check under way. */
@@ -48,14 +50,14 @@ static void run_begin(struct run *run, struct odata *odata, struct call *call, s
                                   .call = call,
                                   .world = world,
                                   .trace_id = lease ? lease->trace_id : call->id};
-    run->talk.slot = sap_slots_take(&odata->slots);
+    run->talk.slot = &odata->sessions[slots_take(&odata->slots)];
     run->ref = lease ? lease->ref : STR_NONE;
     run->report.lease = lease;
 }
 
 static void run_end(struct run *run)
 {
-    sap_slots_give(&run->odata->slots, run->talk.slot);
+    slots_give(&run->odata->slots, run->talk.slot->number);
 }
 
 /* ---- the outcome ---------------------------------------------------------------------------------------------- */
@@ -533,7 +535,8 @@ enum rc downstream_odata_open(struct call *call, const struct sap_config *config
                               struct downstream **ret_downstream)
 {
     struct odata *odata = calloc(1, sizeof(*odata));
-    if (!odata) {
+    struct sap_slot *sessions = calloc((size_t)slots, sizeof(struct sap_slot));
+    if (!odata || !sessions) {
         abort();
     }
     arena_open(&odata->arena, 0);
@@ -541,7 +544,11 @@ enum rc downstream_odata_open(struct call *call, const struct sap_config *config
     odata->transport = transport;
     odata->port = (struct downstream){
         .ops = &odata_ops, .mapping_version = config->mapping_version, .reads_back = true};
-    sap_slots_open(&odata->slots, slots);
+    slots_open(&odata->slots, slots);
+    odata->sessions = sessions;
+    for (int i = 0; i < slots; i++) {
+        sap_slot_open(&sessions[i], i);
+    }
     struct str sha = STR_NONE;
     enum rc rc = sap_talk_credentials(call, config, secrets, &sha);
     odata->port.credentials_sha = arena_copy(&odata->arena, sha);
@@ -559,7 +566,11 @@ void downstream_odata_close(struct downstream *port)
     if (!odata) {
         return;
     }
-    sap_slots_close(&odata->slots);
+    for (int i = 0; i < odata->slots.count; i++) {
+        sap_slot_close(&odata->sessions[i]);
+    }
+    free(odata->sessions);
+    slots_close(&odata->slots);
     arena_close(&odata->arena);
     free(odata);
 }

@@ -83,4 +83,9 @@ struct sap_config {
     int retry_code_count, retry_text_count;
 };
 
+/* Read it from its text. Strict: an unknown member, a wrong type, a contradiction is refused with a pointer.
+ * out: texts live in `keep`, not in the call. fails: RC_INVALID: call->items name the members */
+MUST enum rc sap_config_read(struct call *, struct arena *keep, struct str json,
+                             struct sap_config *ret_config);
+
 #endif

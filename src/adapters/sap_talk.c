@@ -3,7 +3,6 @@
 #include "adapters/sap_talk.h"
 
 #include <openssl/sha.h>
-#include <stdlib.h>
 
 #include "base/text.h"
 #include "core/settings.h"
@@ -23,58 +22,17 @@ static void add(struct request_headers *headers, const char *name, struct str va
     }
 }
 
-/* ---- slots ---------------------------------------------------------------------------------------------- */
-
-void sap_slots_open(struct sap_slots *slots, int count)
+void sap_slot_open(struct sap_slot *slot, int number)
 {
-    *slots =
-        (struct sap_slots){.items = calloc((size_t)count, sizeof(struct sap_slot)), .count = count};
-    if (!slots->items) {
-        abort();
-    }
-    pthread_mutex_init(&slots->mutex, NULL);
-    pthread_cond_init(&slots->freed, NULL);
-    for (int i = 0; i < count; i++) {
-        slots->items[i].number = i;
-        arena_open(&slots->items[i].session_arena, 0);
-        arena_open(&slots->items[i].bearer_arena, 0);
-    }
+    *slot = (struct sap_slot){.number = number};
+    arena_open(&slot->session_arena, 0);
+    arena_open(&slot->bearer_arena, 0);
 }
 
-void sap_slots_close(struct sap_slots *slots)
+void sap_slot_close(struct sap_slot *slot)
 {
-    for (int i = 0; i < slots->count; i++) {
-        arena_close(&slots->items[i].session_arena);
-        arena_close(&slots->items[i].bearer_arena);
-    }
-    free(slots->items);
-    pthread_mutex_destroy(&slots->mutex);
-    pthread_cond_destroy(&slots->freed);
-}
-
-struct sap_slot *sap_slots_take(struct sap_slots *slots)
-{
-    struct sap_slot *taken = NULL;
-    pthread_mutex_lock(&slots->mutex);
-    while (!taken) {
-        for (int i = 0; i < slots->count && !taken; i++) {
-            taken = slots->items[i].taken ? NULL : &slots->items[i];
-        }
-        if (!taken) {
-            pthread_cond_wait(&slots->freed, &slots->mutex);
-        }
-    }
-    taken->taken = true;
-    pthread_mutex_unlock(&slots->mutex);
-    return taken;
-}
-
-void sap_slots_give(struct sap_slots *slots, struct sap_slot *slot)
-{
-    pthread_mutex_lock(&slots->mutex);
-    slot->taken = false;
-    pthread_cond_signal(&slots->freed);
-    pthread_mutex_unlock(&slots->mutex);
+    arena_close(&slot->session_arena);
+    arena_close(&slot->bearer_arena);
 }
 
 /* ---- logon ------------------------------------------------------------------------------------------- */

@@ -4,8 +4,6 @@
 #ifndef ADAPTERS_SAP_TALK_H
 #define ADAPTERS_SAP_TALK_H
 
-#include <pthread.h>
-
 #include "adapters/sap_classify.h"
 
 #define SAP_SESSION_IDLE_MS                                                                        \
@@ -15,25 +13,14 @@
 /* What one sender keeps between conversations. */
 struct sap_slot {
     int number; /* of the transport's connection */
-    bool taken;
     struct arena session_arena, bearer_arena;
     struct str token, cookies; /* token "" = no session */
     int64_t used_at_ms;
     struct str bearer; /* OAuth2; "" = none */
     int64_t bearer_until_ms;
 };
-
-/* A fixed number of them. Takes wait until one is free. safe: from any thread */
-struct sap_slots {
-    struct sap_slot *items;
-    int count;
-    pthread_mutex_t mutex;
-    pthread_cond_t freed;
-};
-void sap_slots_open(struct sap_slots *, int count);
-void sap_slots_close(struct sap_slots *);
-struct sap_slot *sap_slots_take(struct sap_slots *);
-void sap_slots_give(struct sap_slots *, struct sap_slot *);
+void sap_slot_open(struct sap_slot *, int number);
+void sap_slot_close(struct sap_slot *);
 
 struct sap_talk {
     const struct sap_config *config;
