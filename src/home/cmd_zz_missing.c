@@ -8,5 +8,4 @@
         return command_fail(args, EXIT_FAILED, "is not built yet");                                \
     }
 
-MISSING(cmd_serve)
 MISSING(cmd_mock_sap)
