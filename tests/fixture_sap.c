@@ -1,0 +1,137 @@
+/* See fixture_sap.h. */
+#include "fixture_sap.h"
+
+#include "core/name.h"
+
+static void waits(void *context, int64_t ms)
+{
+    clock_manual_advance(&((struct fixture_sap *)context)->clock, ms);
+}
+
+static enum rc secret(struct secrets *secrets, struct call *call, struct str name,
+                      struct str *ret_value)
+{
+    struct fixture_sap *fixture =
+        (struct fixture_sap *)(void *)((char *)secrets - offsetof(struct fixture_sap, secrets));
+    (void)call;
+    *ret_value = str_is(name, "sap/user") ? fixture->user : fixture->password;
+    return ret_value->len ? RC_OK : RC_NOT_FOUND;
+}
+
+static const struct secrets_ops secret_ops = {.get = secret};
+
+void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,
+                      const struct sap_mock_options *sap)
+{
+    struct downstream_mock_options options = {.mapping = str_of(mapping),
+                                              .hooks = {.context = fixture, .wait = waits}};
+    *fixture = (struct fixture_sap){.secrets = {&secret_ops}};
+    if (sap) {
+        options.sap = *sap;
+        fixture->user = sap->user;
+        fixture->password = sap->password;
+    }
+    clock_manual_open(&fixture->clock, FIXTURE_NOW_MS, 1);
+    settings_default(&fixture->settings);
+    fixture->world = (struct world){.secrets = &fixture->secrets,
+                                    .clock = &fixture->clock.clock,
+                                    .settings = &fixture->settings};
+    arena_open(&fixture->arena, 0);
+    call_open(&fixture->call, &fixture->arena, &fixture->world);
+    CHECK_RC(
+        downstream_mock_open(&fixture->call, &options, &fixture->secrets, &fixture->downstream),
+        RC_OK);
+    fixture->world.downstream = fixture->downstream;
+    fixture->sap = downstream_mock_sap(fixture->downstream);
+}
+
+void fixture_sap_close(struct fixture_sap *fixture)
+{
+    downstream_mock_close(fixture->downstream);
+    arena_close(&fixture->arena);
+}
+
+void fixture_sap_lease(struct fixture_sap *fixture, const char *name, const char *base,
+                       const char *target, const char *ref)
+{
+    int64_t now_ms = clock_now_ms(&fixture->clock.clock);
+    struct lease *lease = &fixture->lease;
+    *lease = (struct lease){.mode = LEASE_SEND,
+                            .realm = STR("live"),
+                            .device_name = str_of(name),
+                            .base = str_of(base),
+                            .ref = str_of(ref),
+                            .trace_id = fixture->call.id,
+                            .lease_no = 1,
+                            .first_sent_at_ms = now_ms,
+                            .send_before_at_ms = now_ms + 60000};
+    CHECK_RC(name_device_key(&fixture->call, lease->realm, lease->device_name, STR(""),
+                             &lease->device_name, &lease->key),
+             RC_OK);
+    lease->body.target = str_of(target);
+    lease->body.delivery = ++fixture->sends;
+    lease->body.repeat_id = arena_printf(&fixture->arena, "%032x", 0x5a000000 + fixture->sends);
+    CHECK_RC(downstream_encode(fixture->downstream, &fixture->call, lease->device_name, lease->base,
+                               lease->body.target, &lease->body.bytes),
+             RC_OK);
+}
+
+struct outcome fixture_sap_send(struct fixture_sap *fixture)
+{
+    struct outcome outcome;
+    downstream_send(fixture->downstream, &fixture->call, &fixture->world, &fixture->lease,
+                    &outcome);
+    return outcome;
+}
+
+struct outcome fixture_sap_deliver(struct fixture_sap *fixture, const char *name, const char *base,
+                                   const char *target, const char *ref)
+{
+    fixture_sap_lease(fixture, name, base, target, ref);
+    return fixture_sap_send(fixture);
+}
+
+struct outcome fixture_sap_read_back(struct fixture_sap *fixture)
+{
+    struct outcome outcome;
+    fixture->lease.mode = LEASE_READ_BACK;
+    downstream_read_back(fixture->downstream, &fixture->call, &fixture->world, &fixture->lease,
+                         &outcome);
+    return outcome;
+}
+
+int fixture_sap_effects(const struct fixture_sap *fixture)
+{
+    int count = 0;
+    for (size_t i = 0; i < sap_mock_log_count(fixture->sap); i++) {
+        count += sap_mock_log_at(fixture->sap, i)->effect;
+    }
+    return count;
+}
+
+int fixture_sap_writes(const struct fixture_sap *fixture)
+{
+    int count = 0;
+    for (size_t i = 0; i < sap_mock_log_count(fixture->sap); i++) {
+        count += sap_mock_log_at(fixture->sap, i)->write;
+    }
+    return count;
+}
+
+const struct sap_log *fixture_sap_last_write(const struct fixture_sap *fixture)
+{
+    const struct sap_log *last = NULL;
+    for (size_t i = 0; i < sap_mock_log_count(fixture->sap); i++) {
+        const struct sap_log *line = sap_mock_log_at(fixture->sap, i);
+        last = line->write ? line : last;
+    }
+    CHECK(last);
+    return last;
+}
+
+struct str fixture_sap_value(const struct fixture_sap *fixture, const char *name, const char *field)
+{
+    int64_t row = sap_mock_row_find(fixture->sap, str_of(name));
+    CHECK(row >= 0);
+    return sap_mock_row_value(fixture->sap, (size_t)row, field);
+}
