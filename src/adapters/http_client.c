@@ -253,7 +253,8 @@ static enum inbound_end end_of(struct running *running, CURLcode code)
 void http_client_perform(struct http_client *client, struct call *call, struct clock *clock,
                          const struct outbound *outbound, struct inbound *ret_answer)
 {
-    CLEANUP(list_free) struct curl_slist *headers = NULL;
+    /* "Expect:" = do not ask for 100 Continue */
+    CLEANUP(list_free) struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
     struct str method = arena_copy(call->arena, outbound->method);
     struct str url = arena_copy(call->arena, outbound->url);
     struct running running = {
@@ -263,8 +264,7 @@ void http_client_perform(struct http_client *client, struct call *call, struct c
     *ret_answer =
         (struct inbound){.headers = arena_array(call->arena, struct header, INBOUND_HEADERS_MAX)};
     text_open(&running.body, call->arena, max_bytes);
-    bool sound = list_add(&headers, call->arena, (struct header){STR("Expect"), STR_NONE});
-    headers->data[strlen(headers->data) - 1] = ':'; /* "Expect:" = do not ask for 100 Continue */
+    bool sound = headers != NULL;
     for (size_t i = 0; i < outbound->header_count; i++) {
         sound = sound && list_add(&headers, call->arena, outbound->headers[i]);
     }

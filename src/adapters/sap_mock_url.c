@@ -82,7 +82,7 @@ static void read_option(struct arena *arena, struct str option, struct sap_targe
 
 static void read_path(struct arena *arena, struct str path, struct sap_target *target)
 {
-    struct str rest = path, plain;
+    struct str rest, plain;
     if (!str_starts(path, STR(SAP_MOCK_ROOT))) {
         return;
     }

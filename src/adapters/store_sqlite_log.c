@@ -43,7 +43,7 @@ static enum rc step_down(struct store_sqlite *self, struct call *call, const str
 enum rc store_sqlite_find_entry(struct store_sqlite *self, struct call *call,
                                 const struct seen *seen, int64_t seq, int64_t *ret_id)
 {
-    struct step step;
+    struct step step = {0};
     TRY(step_to(self, call, seen, seen->log_head, &step));
     while (step.id != 0 && step.seq > seq) {
         TRY(step_down(self, call, seen, &step));
@@ -101,7 +101,7 @@ static enum rc collect(struct store_sqlite *self, struct call *call, const struc
 {
     size_t room = (size_t)wanted->limit + 1, found = 0;
     int64_t *ring = arena_array(call->arena, int64_t, room);
-    struct step step;
+    struct step step = {0};
     TRY(step_to(self, call, seen, seen->log_head, &step));
     while (step.id != 0 && step.seq >= wanted->from_seq) {
         if (is_wanted(wanted, &step)) {

@@ -49,7 +49,7 @@ static enum rc plan_state(struct world *world, struct call *call,
                           const struct plan_request *request, enum work state,
                           struct plan_result *result)
 {
-    struct work_page page;
+    struct work_page page = {0};
     struct str after = state == request->state ? request->after : STR_NONE;
     int room = min_i64(request->limit, WAKES_MAX) - call->wake_count > 0
                    ? (int)min_i64(request->limit, WAKES_MAX) - call->wake_count

@@ -38,7 +38,7 @@ static int credential_read(const struct args *args, const char *path,
 
 static int credential_find(const struct args *args, struct client *client)
 {
-    char room[CREDENTIAL_MAX_BYTES + 1];
+    char room[CREDENTIAL_MAX_BYTES + 1] = "";
     const char *file = args_text(args, "key-file", NULL), *key = NULL;
     if (!file) {
         key = getenv("HOURBELL_KEY");
@@ -122,7 +122,7 @@ int client_exit_code(struct arena *arena, const struct client_answer *answer)
     if (json_read(arena, answer->body, ANSWER_DEPTH, &root, NULL) == RC_OK) {
         enum problem problem = problem_of(json_member_str(root, "code", STR_NONE));
         if (problem != PROBLEM_NONE) {
-            return problem_info(problem)->exit_code;
+            return (int)problem_info(problem)->exit_code;
         }
     }
     switch (answer->status) { /* a gateway's answer, not hourbell's */

@@ -82,7 +82,7 @@ int command_fail(const struct args *args, enum exit_code exit_code, const char *
     vfprintf(stderr, format, list);
     fputc('\n', stderr);
     va_end(list);
-    return exit_code;
+    return (int)exit_code;
 }
 
 /* ---- finding the command ----------------------------------------------------------------------------- */
@@ -306,9 +306,8 @@ static enum rc option_parse(struct args *args, const struct tables *tables, int 
 static enum rc operands_check(const struct args *args)
 {
     const struct operand *operand = args->command->operands;
-    int least = 0, most = 0;
+    int most = 0;
     for (int i = 0; i < OPERANDS_MAX && operand[i].name; i++) {
-        least += !operand[i].optional;
         most = operand[i].repeats ? INT32_MAX : most + 1;
         if (!operand[i].optional && args->operand_count <= i) {
             command_fail(args, EXIT_USAGE, "%s is missing: %s. See 'hourbell help %s'.",

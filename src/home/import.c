@@ -113,7 +113,7 @@ static void take_line(struct import *import)
     struct import_slot *slot = &import->slots[import->next % import->slot_count];
     struct arena arena = slot->arena;
     int64_t bytes = 0;
-    struct str text;
+    struct str text = STR_NONE;
     arena_reset(&arena);
     *slot = (struct import_slot){.arena = arena, .number = import->next, .phase = PHASE_WAITING};
     if (!import_read_line(import, &slot->arena, &text, &bytes)) {
