@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 #include "adapters/clock_manual.h"
+#include "adapters/downstream_mock.h"
 #include "adapters/store_sqlite.h"
 #include "base/text.h"
 #include "core/breaker.h"
 #include "core/check.h"
 #include "core/deliver.h"
-#include "core/document.h"
 #include "core/name.h"
 #include "core/notice.h"
 #include "core/plan.h"
@@ -24,7 +24,7 @@ struct scenario_home {
     struct settings settings;
     struct store_faults faults;
     struct store *store;
-    struct downstream downstream;
+    struct downstream *downstream;
     struct notifier notifier;
     struct world world;
     struct call call; /* of the latest step */
@@ -32,39 +32,7 @@ struct scenario_home {
     bool has_lease;
     struct str told[TOLD_MAX];
     int told_count;
-    int64_t calls;
 };
-
-/* --- downstream: interim ------------------------------------------------------------------------------- */
-static enum rc toy_encode(struct downstream *downstream, struct call *call, struct str name,
-                          struct str base, struct str target, struct str *ret_bytes)
-{
-    (void)downstream, (void)name;
-    if (memmem(target.s, target.len, "unmappable", 10)) {
-        return call_refuse_at(call, STR("/attributes/unmappable"), PROBLEM_unmappable,
-                              "no place for it");
-    }
-    *ret_bytes = base.len && document_equal(call, base, target) ? STR_NONE : target;
-    return RC_OK;
-}
-
-static void toy_send(struct downstream *downstream, struct call *call, struct world *world,
-                     const struct lease *lease, struct outcome *ret_outcome)
-{
-    (void)downstream, (void)lease;
-    *ret_outcome = (struct outcome){.class = OUTCOME_EFFECT,
-                                    .started_at_ms = call->now_ms,
-                                    .sent_at_ms = clock_now_ms(world->clock),
-                                    .code = STR("DONE")};
-}
-
-static void toy_check(struct downstream *downstream, struct call *call, struct world *world,
-                      struct outcome *ret_outcome)
-{
-    toy_send(downstream, call, world, NULL, ret_outcome);
-}
-
-static const struct downstream_ops toy_ops = {toy_encode, toy_send, toy_send, toy_check};
 
 /* --- the world --------------------------------------------------------------------------------------------- */
 static enum told note_event(struct notifier *notifier, struct call *call, const struct event *event,
@@ -125,6 +93,23 @@ static void open_store(struct scenario *scenario)
     home->world.store = home->store;
 }
 
+/* What takes time at SAP takes it here too. */
+static void pass_time(void *context, int64_t ms)
+{
+    struct scenario_home *home = context;
+    clock_manual_advance(&home->clock, ms);
+}
+
+static void open_downstream(struct scenario *scenario)
+{
+    struct scenario_home *home = scenario->home;
+    struct downstream_mock_options options = {
+        .sap = {.control = true}, .hooks = {.context = home, .wait = pass_time}, .slots = 1};
+    must(scenario, downstream_mock_open(begin(scenario), &options, NULL, &home->downstream),
+         "downstream");
+    home->world.downstream = home->downstream;
+}
+
 void scenario_open(struct scenario *scenario)
 {
     struct scenario_home *home = calloc(1, sizeof(*home));
@@ -132,13 +117,10 @@ void scenario_open(struct scenario *scenario)
     scenario->home = home;
     clock_manual_open(&home->clock, START_MS, 1);
     settings_default(&home->settings);
-    home->downstream =
-        (struct downstream){.ops = &toy_ops, .mapping_version = 1, .reads_back = true};
     home->notifier = (struct notifier){.ops = &notifier_ops, .customers = true};
-    home->world = (struct world){.downstream = &home->downstream,
-                                 .notifier = &home->notifier,
-                                 .clock = &home->clock.clock,
-                                 .settings = &home->settings};
+    home->world = (struct world){
+        .notifier = &home->notifier, .clock = &home->clock.clock, .settings = &home->settings};
+    open_downstream(scenario);
     open_store(scenario);
     add_key(scenario, "operator", "");
     add_key(scenario, "acme", "acme");
@@ -166,6 +148,7 @@ void scenario_close(struct scenario *scenario)
 {
     check_logs(scenario);
     store_sqlite_close(scenario->home->store);
+    downstream_mock_close(scenario->home->downstream);
     free(scenario->home);
 }
 
@@ -333,12 +316,98 @@ static void check_told(struct scenario *scenario, struct str words)
     }
 }
 
+/* --- SAP --------------------------------------------------------------------------------------------------------- */
+static struct sap_mock *sap_of(struct scenario *scenario)
+{
+    return downstream_mock_sap(scenario->home->downstream);
+}
+
+/* The controls that `hourbell mock-sap --control` has on HTTP. */
+static void control(struct scenario *scenario, const char *path, struct str body)
+{
+    struct sap_answer answer = {0};
+    const struct request request = {.method = STR("POST"), .target = str_of(path), .body = body};
+    int64_t now_ms = scenario->home->clock.now_ms;
+    sap_mock_handle(sap_of(scenario), &scenario->arena, now_ms, &request, &answer);
+    if (answer.status >= 300) {
+        scenario_fail(scenario, "the mock: %d " STR_FMT, answer.status, STR_ARG(answer.body));
+    }
+}
+
+/* The row of a device in any spelling. */
+static struct str row_json(struct scenario *scenario, struct str name)
+{
+    struct str key = device_key(scenario, name);
+    int64_t row = sap_mock_row_find(sap_of(scenario), str_from(key, strlen("live/")));
+    if (row < 0) {
+        scenario_fail(scenario, "SAP has no " STR_FMT, STR_ARG(name));
+    }
+    return sap_mock_row_json(sap_of(scenario), &scenario->arena, (size_t)row);
+}
+
+static void check_count(struct scenario *scenario, struct str word, struct str count)
+{
+    struct sap_mock *sap = sap_of(scenario);
+    int64_t expected = -1, calls = 0, effects = 0;
+    must(scenario, text_to_i64(count, &expected), "a count");
+    sap_mock_advance(sap, scenario->home->clock.now_ms);
+    for (size_t i = 0; i < sap_mock_log_count(sap); i++) {
+        calls += sap_mock_log_at(sap, i)->write;
+        effects += sap_mock_log_at(sap, i)->effect;
+    }
+    int64_t actual = str_is(word, "calls")     ? calls
+                     : str_is(word, "effects") ? effects
+                                               : (int64_t)sap_mock_row_count(sap);
+    if (actual != expected) {
+        scenario_fail(scenario, "SAP saw %lld " STR_FMT, (long long)actual, STR_ARG(word));
+    }
+}
+
+/* Somebody else in SAP changes a row: its number, then the members of the line. */
+static void put_row(struct scenario *scenario, struct str name, struct str members)
+{
+    yyjson_val *row;
+    must(scenario, json_read(&scenario->arena, row_json(scenario, name), 4, &row, NULL), "row");
+    control(scenario, "/_mock/rows",
+            arena_printf(&scenario->arena, "{\"Equipment\":\"" STR_FMT "\"," STR_FMT,
+                         STR_ARG(json_member_str(row, "Equipment", STR_NONE)),
+                         STR_ARG(str_from(members, 1))));
+}
+
+static void play_sap(struct scenario *scenario, struct str words)
+{
+    struct str rest = words, word = text_cut(&rest, ' ');
+    if (str_is(word, "calls") || str_is(word, "effects") || str_is(word, "rows")) {
+        check_count(scenario, word, rest);
+    } else if (str_is(word, "row")) {
+        const char *brace = memchr(rest.s, '{', rest.len);
+        CHECK(brace != NULL);
+        struct str name = text_trim(str_head(rest, (size_t)(brace - rest.s)));
+        scenario_match(scenario, str_from(rest, (size_t)(brace - rest.s)),
+                       row_json(scenario, name));
+    } else if (str_is(word, "put")) {
+        struct str members = rest, name = text_cut(&members, ' ');
+        put_row(scenario, name, members);
+    } else if (str_is(word, "fault")) {
+        control(scenario, "/_mock/faults", rest);
+    } else if (str_is(word, "switch")) {
+        control(scenario, "/_mock/switches", rest);
+    } else if (str_is(word, "expire")) {
+        control(scenario, "/_mock/expire", STR_NONE);
+    } else if (str_is(word, "unplugged")) {
+        downstream_mock_unplug(scenario->home->downstream, str_is(rest, "yes"));
+    } else {
+        scenario_fail(scenario, "no such line: sap " STR_FMT, STR_ARG(words));
+    }
+}
+
 static const struct {
     const char *word;
     void (*play)(struct scenario *, struct str words);
 } directives[] = {
-    {"clock", move_clock}, {"set", set_setting}, {"run", run_line}, {"lease", lease},
-    {"settle", settle},    {"restart", restart}, {"fault", inject}, {"told", check_told},
+    {"clock", move_clock}, {"set", set_setting}, {"run", run_line},
+    {"lease", lease},      {"settle", settle},   {"restart", restart},
+    {"fault", inject},     {"sap", play_sap},    {"told", check_told},
 };
 
 void scenario_do(struct scenario *scenario, struct str line)
