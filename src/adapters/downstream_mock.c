@@ -10,7 +10,7 @@
 
 const char downstream_mock_mapping[] =
     "{\"downstream\":\"mock-sap\",\"protocol\":\"v2\",\"base_url\":\"http://"
-    "127.0.0.1:8090" SAP_MOCK_ROOT "\","
+    "127.0.0.1:8181" SAP_MOCK_ROOT "\","
     "\"query\":{\"sap-client\":\"100\"},\"csrf\":\"auto\",\"repeatability\":\"oasis\",\"mapping_"
     "version\":1,"
     "\"auth\":{\"type\":\"none\"},\"entity\":\"Equipment\",\"verb\":\"PATCH\","

@@ -139,6 +139,8 @@ struct str sap_mock_row_value(const struct sap_mock *, size_t row, const char *f
 /* Make or change a row as somebody else in SAP would: no log line. values: pairs of field and value; find by equipment, "" = new. */
 void sap_mock_row_put(struct sap_mock *, int64_t now_ms, struct str equipment,
                       const struct header *values, size_t count);
+/* Take a row as sap_mock_row_json wrote it. false: it is none. */
+bool sap_mock_row_load(struct sap_mock *, struct arena *, int64_t now_ms, struct str json);
 /* One row, one line of the log as JSON. */
 struct str sap_mock_row_json(const struct sap_mock *, struct arena *, size_t row);
 struct str sap_mock_log_json(struct arena *, const struct sap_log *);

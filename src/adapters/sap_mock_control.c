@@ -86,6 +86,32 @@ void sap_mock_row_put(struct sap_mock *mock, int64_t now_ms, struct str equipmen
     }
 }
 
+bool sap_mock_row_load(struct sap_mock *mock, struct arena *arena, int64_t now_ms, struct str json)
+{
+    struct sap_values values = {0};
+    yyjson_obj_iter members;
+    yyjson_val *root, *key;
+    int64_t end_at_ms = SAP_END_OF_TIME_MS, number = 0;
+    if (json_read(arena, json, 2, &root, NULL) != RC_OK || !yyjson_is_obj(root)) {
+        return false;
+    }
+    yyjson_obj_iter_init(root, &members);
+    while ((key = yyjson_obj_iter_next(&members)) != NULL) {
+        int place = sap_edm_find(json_str(key));
+        struct str value = json_str(yyjson_obj_iter_get_val(key));
+        if (place < 0 || (place == EDM_VALIDITY_END && !sap_edm_day_read(value, &end_at_ms))) {
+            return false;
+        }
+        values.of[place] = place == EDM_VALIDITY_END ? STR_NONE : value;
+    }
+    (void)sap_rows_add(&mock->rows, &values, end_at_ms, now_ms);
+    if (text_to_i64(values.of[EDM_EQUIPMENT], &number) == RC_OK &&
+        number < INT64_C(1000000000000)) {
+        mock->rows.next_number = max_i64(mock->rows.next_number, number + 1);
+    }
+    return values.of[EDM_EQUIPMENT].len > 0;
+}
+
 struct str sap_mock_row_json(const struct sap_mock *mock, struct arena *arena, size_t row)
 {
     struct sap_values values;
