@@ -20,7 +20,7 @@ import threading
 import time
 
 BUILT = os.path.abspath(sys.argv[1])
-LONG = "--long" in sys.argv
+LONG = "--long" in sys.argv or bool(os.environ.get("LONG"))
 WANTED = [word for word in sys.argv[2:] if not word.startswith("--")]
 BINARY = os.path.join(BUILT, "hourbell")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

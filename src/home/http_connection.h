@@ -1,5 +1,5 @@
-/* What the three files of the HTTP server share: http_server.c (listening, life and deadlines of
- * connections), http_parse.c (bytes to requests), http_answer.c (answers to bytes). Nobody else includes
+/* What the files of the HTTP server share: http_server.c (listeners, its own life), http_connection.c
+ * (life and deadlines of connections), http_parse.c (bytes to requests), http_answer.c (answers to bytes). Nobody else includes
  * this. An idle connection costs this struct (about 1 KB) and no exchange. */
 #ifndef HOME_HTTP_CONNECTION_H
 #define HOME_HTTP_CONNECTION_H
@@ -81,7 +81,10 @@ struct http_server {
     char read_buffer[HTTP_READ_BYTES];
 };
 
-/* http_server.c */
+/* http_connection.c */
+struct http_connection *http_connection_open(struct http_server *, bool tcp);
+/* After the sockets were read: end those whose time is up, write what was answered. */
+void http_connection_check(uv_check_t *);
 struct http_exchange *http_exchange_take(struct http_connection *);
 /* Take the first exchange off its connection, and keep it for reuse. */
 void http_exchange_finish(struct http_connection *);
