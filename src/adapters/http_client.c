@@ -31,6 +31,7 @@ struct running {
     struct text body;
     size_t answer_bytes;
     int starts;    /* how often libcurl was about to send the request */
+    bool again;    /* libcurl set out to repeat it: its counters are those of the repeat */
     bool too_late; /* send_before had passed */
     bool refused;  /* an address was not allowed */
     char error[CURL_ERROR_SIZE];
@@ -51,6 +52,7 @@ static int about_to_send(void *context, char *peer, char *own, int peer_port, in
     const struct outbound *outbound = running->outbound;
     (void)peer, (void)own, (void)peer_port, (void)own_port;
     if (running->starts > 0 && outbound->write) {
+        running->again = true;
         return CURL_PREREQFUNC_ABORT;
     }
     int64_t now_ms = clock_now_ms(running->clock);
@@ -68,6 +70,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     struct running *running = context;
     const struct http_client_options *options = &running->client->options;
     (void)purpose;
+    running->again = running->again || running->starts > 0;
     if (options->address_allowed &&
         !options->address_allowed(options->context, &address->addr, (socklen_t)address->addrlen)) {
         running->refused = true;
@@ -148,6 +151,16 @@ void http_client_close(struct http_client *client)
 static void list_free(struct curl_slist **list)
 {
     curl_slist_free_all(*list);
+}
+
+/* Keep libcurl from sending a header of its own. in: "Name:" */
+static void list_remove(struct curl_slist **list, const char *name)
+{
+    struct curl_slist *longer = curl_slist_append(*list, name);
+    if (!longer) {
+        abort();
+    }
+    *list = longer;
 }
 
 /* libcurl sends "name:" as "remove this header" and "name;" as an empty one. */
@@ -242,9 +255,10 @@ static enum inbound_end end_of(struct running *running, CURLcode code)
     if (running->starts == 0) {
         return INBOUND_NO_CONNECTION;
     }
-    /* A refused silent repeat: the counters are those of the repeat, so take the first for complete. */
-    bool repeated = code == CURLE_ABORTED_BY_CALLBACK;
-    if (!repeated && !status && (request_bytes == 0 || (size_t)uploaded < outbound->body.len)) {
+    /* Of a silent repeat that was refused or failed: the first request went out on a connection that then died. How much
+     * of it, nobody counted: take it for all. */
+    if (!running->again && !status &&
+        (request_bytes == 0 || (size_t)uploaded < outbound->body.len)) {
         return INBOUND_INCOMPLETE;
     }
     return code == CURLE_OPERATION_TIMEDOUT ? INBOUND_TIMEOUT : INBOUND_LOST;
@@ -264,9 +278,14 @@ void http_client_perform(struct http_client *client, struct call *call, struct c
     *ret_answer =
         (struct inbound){.headers = arena_array(call->arena, struct header, INBOUND_HEADERS_MAX)};
     text_open(&running.body, call->arena, max_bytes);
-    bool sound = headers != NULL;
+    bool sound = true, typed = false;
+    list_remove(&headers, "Expect:"); /* do not ask for 100 Continue */
     for (size_t i = 0; i < outbound->header_count; i++) {
         sound = sound && list_add(&headers, call->arena, outbound->headers[i]);
+        typed = typed || text_equal_nocase(outbound->headers[i].name, STR("content-type"));
+    }
+    if (!typed) {
+        list_remove(&headers, "Content-Type:"); /* libcurl would say that a body is a form */
     }
     if (!sound) {
         ret_answer->end = INBOUND_NO_CONNECTION;
