@@ -2,6 +2,7 @@
  * skips; it is a check for people at set-up, nothing of a delivery depends on it. */
 #include "adapters/sap_metadata.h"
 
+#include "adapters/sap_edm.h"
 #include "base/text.h"
 
 /* The next start tag. out: its name and the text of its attributes; false = no more. */
@@ -116,11 +117,14 @@ static void check_field(const struct sap_field *field, const struct found *found
         text_printf(out, STR_FMT ": the service has it as " STR_FMT "\n", STR_ARG(field->field),
                     STR_ARG(found->type));
     }
-    if (field->type == SAP_STRING && found->max && (!field->max || field->max > found->max)) {
-        text_printf(out, STR_FMT ": max is %d, the service holds %lld\n", STR_ARG(field->field),
-                    field->max, (long long)found->max);
+    bool constant = field->from == SAP_FROM_CONST;
+    int64_t longest = constant ? (int64_t)sap_edm_length(field->constant) : field->max;
+    if (field->type == SAP_STRING && found->max &&
+        (longest > found->max || (!longest && !constant))) {
+        text_printf(out, STR_FMT ": max is %lld, the service holds %lld\n", STR_ARG(field->field),
+                    (long long)longest, (long long)found->max);
     }
-    if (field->type == SAP_STRING && found->upper && !field->upper) {
+    if (field->type == SAP_STRING && found->upper && !field->upper && !constant) {
         text_printf(out, STR_FMT ": the service makes it upper case; say upper\n",
                     STR_ARG(field->field));
     }

@@ -1,0 +1,238 @@
+/* The connector over a real socket: libcurl on one side, the mock on libuv on the other. What the in-process tests
+ * prove with instructions is proven here with connections that really break. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "adapters/clock_system.h"
+#include "adapters/downstream_mock.h"
+#include "adapters/downstream_odata.h"
+#include "adapters/http_client.h"
+#include "core/name.h"
+#include "home/mock_server.h"
+#include "test.h"
+
+struct rig {
+    struct clock_system clock;
+    struct settings settings;
+    struct world world;
+    struct arena arena, server_arena;
+    struct call call, server_call;
+    struct sap_mock *sap;
+    struct mock_server *server;
+    uv_loop_t loop;
+    uv_async_t stop;
+    pthread_t thread;
+    struct sap_config config;
+    struct transport *transport;
+    struct downstream *downstream;
+    struct lease lease;
+    int sends, port;
+};
+
+static void on_stop(uv_async_t *async)
+{
+    struct rig *rig = async->data;
+    mock_server_close(rig->server);
+    uv_close((uv_handle_t *)async, NULL);
+}
+
+static void *run_loop(void *context)
+{
+    uv_run(&((struct rig *)context)->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static char *mapping_for(int port)
+{
+    static char mapping[8192];
+    const char *from = "127.0.0.1:8181", *at = strstr(downstream_mock_mapping, from);
+    CHECK(at);
+    (void)snprintf(mapping, sizeof(mapping), "%.*s127.0.0.1:%d%s",
+                   (int)(at - downstream_mock_mapping), downstream_mock_mapping, port,
+                   at + strlen(from));
+    return mapping;
+}
+
+static void rig_open(struct rig *rig)
+{
+    *rig = (struct rig){0};
+    clock_system_open(&rig->clock);
+    settings_default(&rig->settings);
+    rig->world = (struct world){.clock = &rig->clock.clock, .settings = &rig->settings};
+    arena_open(&rig->arena, 0);
+    arena_open(&rig->server_arena, 0);
+    call_open(&rig->call, &rig->arena, &rig->world);
+    call_open(&rig->server_call, &rig->server_arena, &rig->world);
+    rig->sap = sap_mock_open(&(struct sap_mock_options){.control = true});
+    CHECK_INT(uv_loop_init(&rig->loop), 0);
+    struct mock_server_options options = {
+        .world = &rig->world, .sap = rig->sap, .bind = STR("127.0.0.1:0"), .log_fd = -1};
+    CHECK_RC(mock_server_open(&rig->loop, &rig->server_call, &options, &rig->server), RC_OK);
+    uv_async_init(&rig->loop, &rig->stop, on_stop);
+    rig->stop.data = rig;
+    rig->port = mock_server_port(rig->server);
+    CHECK_INT(pthread_create(&rig->thread, NULL, run_loop, rig), 0);
+    CHECK_RC(sap_config_read(&rig->call, &rig->arena, str_of(mapping_for(rig->port)), &rig->config),
+             RC_OK);
+    CHECK_RC(http_client_transport_open(&rig->call, &(struct http_client_options){0}, 2,
+                                        &rig->transport),
+             RC_OK);
+    CHECK_RC(
+        downstream_odata_open(&rig->call, &rig->config, rig->transport, NULL, 2, &rig->downstream),
+        RC_OK);
+}
+
+/* Stop the mock: from here on its log may be read. */
+static void rig_stop(struct rig *rig)
+{
+    uv_async_send(&rig->stop);
+    pthread_join(rig->thread, NULL);
+}
+
+static void rig_close(struct rig *rig)
+{
+    mock_server_free(rig->server);
+    CHECK_INT(uv_loop_close(&rig->loop), 0);
+    downstream_odata_close(rig->downstream);
+    http_client_transport_close(rig->transport);
+    sap_mock_close(rig->sap);
+    arena_close(&rig->arena);
+    arena_close(&rig->server_arena);
+}
+
+static struct outcome deliver(struct rig *rig, const char *base, const char *target,
+                              const char *ref)
+{
+    struct outcome outcome;
+    int64_t now_ms = clock_now_ms(&rig->clock.clock);
+    rig->lease = (struct lease){.mode = LEASE_SEND,
+                                .realm = STR("live"),
+                                .key = STR("live/pump"),
+                                .device_name = STR("Pump"),
+                                .base = str_of(base),
+                                .ref = str_of(ref),
+                                .trace_id = rig->call.id,
+                                .lease_no = 1,
+                                .first_sent_at_ms = now_ms,
+                                .send_before_at_ms = now_ms + 60000};
+    rig->lease.body.target = str_of(target);
+    rig->lease.body.delivery = 1;
+    rig->lease.body.repeat_id = arena_printf(&rig->arena, "%032x", ++rig->sends);
+    CHECK_RC(downstream_encode(rig->downstream, &rig->call, STR("Pump"), rig->lease.base,
+                               rig->lease.body.target, &rig->lease.body.bytes),
+             RC_OK);
+    downstream_send(rig->downstream, &rig->call, &rig->world, &rig->lease, &outcome);
+    return outcome;
+}
+
+static enum outcome_class read_back(struct rig *rig)
+{
+    struct outcome outcome;
+    rig->lease.mode = LEASE_READ_BACK;
+    downstream_read_back(rig->downstream, &rig->call, &rig->world, &rig->lease, &outcome);
+    return outcome.class;
+}
+
+static int effects(const struct rig *rig)
+{
+    int count = 0;
+    for (size_t i = 0; i < sap_mock_log_count(rig->sap); i++) {
+        count += sap_mock_log_at(rig->sap, i)->effect;
+    }
+    return count;
+}
+
+/* By the control path: the mock belongs to the loop's thread. */
+static void fault(struct rig *rig, const char *json)
+{
+    struct http_client *client;
+    struct inbound inbound;
+    CHECK_RC(http_client_open(&rig->call, &(struct http_client_options){0}, &client), RC_OK);
+    struct outbound outbound = {
+        .method = STR("POST"),
+        .body = str_of(json),
+        .url = arena_printf(&rig->arena, "http://127.0.0.1:%d/_mock/faults", rig->port)};
+    http_client_perform(client, &rig->call, &rig->clock.clock, &outbound, &inbound);
+    CHECK_INT(inbound.status, 200);
+    http_client_close(client);
+}
+
+/* S1 C1 W1 W2 */
+TEST(a_device_is_created_and_changed_over_a_socket)
+{
+    struct rig rig;
+    rig_open(&rig);
+    struct outcome outcome = deliver(&rig, "", "{\"description\":\"a\"}", "");
+    CHECK_STR(outcome.code, "DONE");
+    struct str ref = outcome.ref;
+    CHECK_STR(ref, "10000000");
+    CHECK_STR(deliver(&rig, "{\"description\":\"a\"}", "{\"description\":\"b\"}", ref.s).code,
+              "DONE");
+    CHECK_STR(deliver(&rig, "{\"description\":\"a\"}", "{\"description\":\"b\"}", ref.s).code,
+              "ALREADY");
+    rig_stop(&rig);
+    CHECK_INT(effects(&rig), 2);
+    CHECK_STR(sap_mock_log_at(rig.sap, 0)->method, "HEAD");
+    rig_close(&rig);
+}
+
+/* T2 P2 */
+TEST(connections_that_break_around_a_commit_lead_to_one_effect)
+{
+    static const struct {
+        const char *fault, *code;
+        enum outcome_class read_back;
+    } cases[] = {
+        {"{\"method\":\"PATCH\",\"drop\":\"after\"}", "DONE", OUTCOME_EFFECT},
+        {"{\"method\":\"PATCH\",\"drop\":\"half\"}", "DONE", OUTCOME_EFFECT},
+        {"{\"method\":\"PATCH\",\"drop\":\"before\"}", "DONE", OUTCOME_EFFECT},
+        {"{\"method\":\"PATCH\",\"drop\":\"after\",\"times\":2}", "AMBIGUOUS", OUTCOME_EFFECT},
+        {"{\"method\":\"PATCH\",\"drop\":\"before\",\"times\":2}", "AMBIGUOUS", OUTCOME_NO_EFFECT},
+        {"{\"method\":\"PATCH\",\"delay_ms\":1000}", "AMBIGUOUS", OUTCOME_EFFECT},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig;
+        rig_open(&rig);
+        rig.settings.write_timeout_ms = 300;
+        struct str ref = deliver(&rig, "", "{\"description\":\"a\"}", "").ref;
+        fault(&rig, cases[i].fault);
+        struct outcome outcome =
+            deliver(&rig, "{\"description\":\"a\"}", "{\"description\":\"b\"}", ref.s);
+        if (!str_is(outcome.code, cases[i].code)) {
+            FAIL("case %zu is " STR_FMT ": " STR_FMT, i, STR_ARG(outcome.code),
+                 STR_ARG(outcome.data));
+        }
+        CHECK_INT(read_back(&rig), cases[i].read_back);
+        rig_stop(&rig);
+        CHECK_INT(effects(&rig), cases[i].read_back == OUTCOME_EFFECT ? 2 : 1);
+        rig_close(&rig);
+    }
+}
+
+/* T3: the mock closes the resting connection right after it took the request */
+TEST(a_create_on_a_connection_that_dies_is_searched_for)
+{
+    struct rig rig;
+    rig_open(&rig);
+    fault(&rig, "[{\"method\":\"POST\",\"match\":\"/sap/\",\"drop\":\"after\"}]");
+    struct outcome outcome = deliver(&rig, "", "{\"description\":\"a\"}", "");
+    CHECK_STR(outcome.code, "AMBIGUOUS");
+    CHECK(!outcome.re_sent);
+    CHECK_INT(read_back(&rig), OUTCOME_EFFECT);
+    rig_stop(&rig);
+    CHECK_INT(effects(&rig), 1);
+    rig_close(&rig);
+}
+
+TEST(metadata_of_the_mock_fits_the_mapping_of_the_demonstration)
+{
+    struct rig rig;
+    struct str findings;
+    rig_open(&rig);
+    CHECK_RC(downstream_odata_inspect(rig.downstream, &rig.call, &rig.world, &findings), RC_OK);
+    CHECK_STR(findings, "");
+    rig_stop(&rig);
+    rig_close(&rig);
+}
