@@ -42,8 +42,8 @@ struct exchange {
 /* --- api_request.c ------------------------------------------------------------------------------------ */
 /* Split and decode the target. fails: RC_INVALID a malformed escape. */
 MUST enum rc api_request_target(struct exchange *);
-/* Find the route by path and method, with its path values as text. out: exchange->route; ret_allow: what the path knows instead
- * ("GET, HEAD"), "" if the path itself is unknown. */
+/* Find the route by path and method, with its path values as text.
+ * out: exchange->route; or ret_allow: what the path knows instead ("GET, HEAD"), "" if the path itself is unknown. */
 void api_request_match(struct exchange *, struct str *ret_allow);
 /* Hold path values, query and headers, then the body, against the route. fails: RC_INVALID, RC_... as api.h. */
 MUST enum rc api_request_parameters(struct exchange *);

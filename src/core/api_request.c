@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "core/name.h"
 
-#define PATH_SEGMENTS_MAX 8
 #define QUERY_PAIRS_MAX 16
 
 /* --- path --------------------------------------------------------------------------------------------- */
@@ -25,69 +24,62 @@ enum rc api_request_target(struct exchange *exchange)
     return RC_OK;
 }
 
-struct segments {
-    struct str items[PATH_SEGMENTS_MAX];
-    size_t count;
-};
-
-/* "/a/b" is a, b. False: no such path can be one of ours. */
-static bool split(struct str path, struct segments *ret_segments)
+/* Does the path fit "/devices/{name}"? A value is one segment, and not empty. */
+static bool matches(const char *pattern, struct str path, struct value *ret_values)
 {
-    ret_segments->count = 0;
-    if (path.len == 0 || path.s[0] != '/') {
-        return false;
-    }
-    struct str rest = str_from(path, 1);
-    for (bool more = true; more;) {
-        more = rest.len && memchr(rest.s, '/', rest.len);
-        struct str segment = text_cut(&rest, '/');
-        if (segment.len == 0 || ret_segments->count == PATH_SEGMENTS_MAX) {
+    size_t at = 0, value_count = 0;
+    while (*pattern) {
+        if (*pattern != '{') {
+            if (at == path.len || path.s[at++] != *pattern++) {
+                return false;
+            }
+            continue;
+        }
+        size_t from = at;
+        while (at < path.len && path.s[at] != '/') {
+            at++;
+        }
+        if (at == from) {
             return false;
         }
-        ret_segments->items[ret_segments->count++] = segment;
+        ret_values[value_count++] =
+            (struct value){.given = true, .text = {path.s + from, at - from}};
+        pattern = strchr(pattern, '}') + 1;
     }
-    return true;
+    return at == path.len;
 }
 
-static bool matches(const struct route *route, const struct segments *path,
-                    struct value *ret_values)
+/* The methods that a path knows; "" = it is none of ours. */
+static struct str methods_of(struct exchange *exchange)
 {
-    struct segments pattern;
-    size_t value_count = 0;
-    if (!split(str_of(route->path), &pattern) || pattern.count != path->count) {
-        return false;
-    }
-    for (size_t i = 0; i < path->count; i++) {
-        if (pattern.items[i].s[0] == '{') {
-            ret_values[value_count++] = (struct value){.given = true, .text = path->items[i]};
-        } else if (!str_equal(pattern.items[i], path->items[i])) {
-            return false;
+    struct text methods;
+    struct value values[FIELDS_MAX];
+    text_open(&methods, exchange->call->arena, 64);
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (matches(routes[i].path, exchange->path, values)) {
+            bool is_get = strcmp(routes[i].method, "GET") == 0;
+            text_printf(&methods, "%s%s%s", methods.len ? ", " : "", routes[i].method,
+                        is_get ? ", HEAD" : "");
         }
     }
-    return true;
+    return text_str(&methods);
 }
 
 void api_request_match(struct exchange *exchange, struct str *ret_allow)
 {
-    struct segments path;
     struct str method = exchange->request->method;
-    struct text allow;
-    text_open(&allow, exchange->call->arena, 64);
-    bool is_path = split(exchange->path, &path);
-    for (size_t i = 0; is_path && i < ROUTE_COUNT; i++) {
-        const struct route *route = &routes[i];
-        struct value values[FIELDS_MAX] = {0};
-        if (!matches(route, &path, values)) {
-            continue;
-        }
-        bool is_get = str_is(str_of(route->method), "GET");
-        if (str_is(method, route->method) || (is_get && str_is(method, "HEAD"))) {
-            exchange->route = route;
-            memcpy(exchange->path_values, values, sizeof(values));
-        }
-        text_printf(&allow, "%s%s%s", allow.len ? ", " : "", route->method, is_get ? ", HEAD" : "");
+    if (str_is(method, "HEAD")) {
+        method = STR("GET");
     }
-    *ret_allow = text_str(&allow);
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        const struct route *route = &routes[i];
+        if (str_is(method, route->method) &&
+            matches(route->path, exchange->path, exchange->path_values)) {
+            exchange->route = route;
+            return;
+        }
+    }
+    *ret_allow = methods_of(exchange);
 }
 
 /* --- values --------------------------------------------------------------------------------------------- */
