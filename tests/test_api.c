@@ -265,3 +265,102 @@ TEST(many_faults_in_one_body_are_named_up_to_the_cap)
     CHECK_HAS_NOT(door.response.body, "/m16");
     engine_close(&door.engine);
 }
+
+/* --- long logs and large pages --------------------------------------------------------------------------------- */
+static struct str next_cursor(struct door *door)
+{
+    yyjson_val *root;
+    CHECK_RC(json_read(&door->engine.arena, door->response.body, 32, &root, NULL), RC_OK);
+    return json_member_str(root, "next_cursor", STR_NONE);
+}
+
+/* Deliver what is pending, as an effect. */
+static void deliver_once(struct door *door, const char *name)
+{
+    struct lease lease;
+    engine_next_hour(&door->engine);
+    lease = engine_lease(&door->engine, name);
+    engine_settle(&door->engine, &lease, (struct outcome){.class = OUTCOME_EFFECT});
+}
+
+/* P7: however long a log is and wherever a page begins, each update is listed once, with the state that its own GET gives. */
+TEST(pages_of_updates_show_each_update_once_with_its_state)
+{
+    enum { UPDATES = 1300, DELIVERED_EACH = 7, DELIVERED = 1197 };
+    struct door door;
+    door_open(&door);
+    struct engine *engine = &door.engine;
+    engine_create(engine, "Pump-7", "{}");
+    for (int i = 0; i < UPDATES; i++) {
+        struct str patch = arena_printf(&engine->arena, "{\"n\":%d}", i);
+        engine_update(engine, "Pump-7", patch.s);
+        if (i % DELIVERED_EACH == DELIVERED_EACH - 1 && i < DELIVERED) {
+            deliver_once(&door, "Pump-7");
+        }
+    }
+    int64_t listed = 0, last_seq = INT64_MAX, pages = 0;
+    struct str target = STR("/devices/Pump-7/updates?limit=100");
+    for (bool more = true; more; pages++) {
+        struct arena *arena = &engine->arena;
+        yyjson_val *root, *item;
+        size_t at, count;
+        CHECK_RC(ask(&door, "GET", target.s, "", door.customer), RC_OK);
+        CHECK_INT(door.response.status, 200);
+        CHECK_RC(json_read(arena, door.response.body, 32, &root, NULL), RC_OK);
+        yyjson_arr_foreach(json_member(root, "items"), at, count, item)
+        {
+            int64_t seq = json_member_i64(item, "seq", -1);
+            CHECK(seq < last_seq);
+            last_seq = seq;
+            listed++;
+            if (seq % 29 == 0 || at == 0) {
+                CHECK_BYTES(json_member_str(item, "state", STR_NONE),
+                            engine_state(engine, "Pump-7", seq));
+            } else {
+                bool delivered = str_is(json_member_str(item, "state", STR_NONE), "delivered");
+                CHECK(delivered == (listed > UPDATES - DELIVERED));
+            }
+        }
+        more = json_member_bool(root, "has_more", false);
+        target = arena_printf(arena, "/devices/Pump-7/updates?limit=100&cursor=" STR_FMT,
+                              STR_ARG(next_cursor(&door)));
+    }
+    CHECK_INT(listed, UPDATES);
+    CHECK_INT(pages, 13);
+    engine_close(engine);
+}
+
+/* A page ends after 1 MiB of documents, but holds at least one; nothing is left out or twice. */
+TEST(pages_of_large_documents_end_early_and_go_on)
+{
+    enum { DEVICES = 100 };
+    struct door door;
+    door_open(&door);
+    struct engine *engine = &door.engine;
+    char *filler = arena_alloc(&engine->arena, 16001);
+    memset(filler, 'x', 16000);
+    for (int i = 0; i < DEVICES; i++) {
+        struct str name = arena_printf(&engine->arena, "Pump-%03d", i);
+        engine_create(engine, name.s, arena_printf(&engine->arena, "{\"x\":\"%s\"}", filler).s);
+    }
+    int listed = 0, pages = 0;
+    struct str target = STR("/devices?limit=100");
+    for (bool more = true; more; pages++) {
+        yyjson_val *root, *item;
+        size_t at, count;
+        CHECK_RC(ask(&door, "GET", target.s, "", door.customer), RC_OK);
+        CHECK(door.response.body.len < PAGE_MAX_BYTES + 65536);
+        CHECK_RC(json_read(&engine->arena, door.response.body, 32, &root, NULL), RC_OK);
+        yyjson_arr_foreach(json_member(root, "items"), at, count, item)
+        {
+            struct str name = arena_printf(&engine->arena, "Pump-%03d", listed++);
+            CHECK_BYTES(json_member_str(item, "device_name", STR_NONE), name);
+        }
+        more = json_member_bool(root, "has_more", false);
+        target = arena_printf(&engine->arena, "/devices?limit=100&cursor=" STR_FMT,
+                              STR_ARG(next_cursor(&door)));
+    }
+    CHECK_INT(listed, DEVICES);
+    CHECK_INT(pages, 2);
+    engine_close(engine);
+}
