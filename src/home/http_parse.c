@@ -213,6 +213,10 @@ static bool target_fill(struct http_exchange *exchange, uint8_t method)
 static const char *framing_fault(const llhttp_t *parser, const struct http_exchange *exchange)
 {
     struct str value = STR_NONE;
+    const struct http_connection *connection = parser->data;
+    if (connection->line_blanks > 2) { /* RFC 9112 section 3 */
+        return "The request line has too many blanks.";
+    }
     if (parser->http_major != 1 || parser->http_minor > 1) {
         return "The version must be HTTP/1.1 or HTTP/1.0.";
     }
@@ -386,45 +390,52 @@ static bool skip_empty_lines(struct http_connection *connection, const char **by
     return true;
 }
 
-/* A head or body may take few bytes of memory and many of the wire: blanks, chunk frames, trailers. */
-static bool raw_is_fine(const struct http_connection *connection, size_t used)
+/* A head or body may take few bytes of memory and many of the wire: blanks, chunk frames, trailers. So many
+ * bytes of the wire may the message being read take. */
+static size_t raw_max_bytes(const struct http_connection *connection)
 {
-    struct http_exchange *exchange = connection->current;
-    if (!exchange) {
-        return true;
-    }
-    exchange->raw_bytes += used;
+    const struct http_exchange *exchange = connection->current;
     size_t body_max = connection->server->options.body_max_bytes;
-    return exchange->raw_bytes <=
-           HEAD_RAW_MAX_BYTES + (exchange->head_complete ? BODY_RAW_FACTOR * body_max : 0);
+    return HEAD_RAW_MAX_BYTES +
+           (exchange && exchange->head_complete ? BODY_RAW_FACTOR * body_max : 0);
 }
 
-/* The request line has two single blanks (RFC 9112 section 3); llhttp takes more of them. */
-static bool line_is_fine(struct http_connection *connection, const char *bytes, size_t len)
+/* How many blanks the request line has; llhttp takes any number of them. */
+static void count_blanks(struct http_connection *connection, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len && !connection->line_done; i++) {
         connection->line_done = bytes[i] == '\n';
         connection->line_blanks += bytes[i] == ' ';
-        if (connection->line_blanks > 2) {
-            return false;
-        }
     }
-    return true;
+}
+
+/* llhttp stopped, or one of the callbacks above. */
+static void refuse_message(struct http_connection *connection, enum llhttp_errno error)
+{
+    enum problem problem = connection->refusal;
+    const char *detail = connection->refusal_detail;
+    if (problem == PROBLEM_NONE) {
+        problem = PROBLEM_invalid_header;
+        detail = error == HPE_PAUSED_H2_UPGRADE ? "HTTP/2 is not spoken here."
+                                                : llhttp_get_error_reason(&connection->parser);
+    }
+    http_parse_refuse(connection, problem, detail);
 }
 
 /* One message, or what there is of it. out: how many bytes it took; 0 and stopped: refused. */
 static size_t parse_message(struct http_connection *connection, const char *bytes, size_t len)
 {
     llhttp_t *parser = &connection->parser;
-    if (!line_is_fine(connection, bytes, len)) {
-        http_parse_refuse(connection, PROBLEM_invalid_header,
-                          "The request line has too many blanks.");
-        return 0;
-    }
+    size_t raw = connection->current ? connection->current->raw_bytes : 0;
+    len = len < raw_max_bytes(connection) - raw ? len : raw_max_bytes(connection) - raw;
+    count_blanks(connection, bytes, len);
     enum llhttp_errno error = llhttp_execute(parser, bytes, len);
+    struct http_exchange *exchange = connection->current;
     if (error == HPE_OK) {
-        if (!raw_is_fine(connection, len)) {
-            bool head = !connection->current->head_complete;
+        assert(exchange);
+        exchange->raw_bytes += len;
+        if (exchange->raw_bytes >= raw_max_bytes(connection)) {
+            bool head = !exchange->head_complete;
             http_parse_refuse(connection, head ? PROBLEM_headers_too_large : PROBLEM_body_too_large,
                               head ? "The headers take too many bytes."
                                    : "The chunks take too many bytes.");
@@ -432,20 +443,13 @@ static size_t parse_message(struct http_connection *connection, const char *byte
         }
         return len;
     }
-    if (error == HPE_PAUSED && connection->current && connection->current->complete) {
+    if (error == HPE_PAUSED && exchange && exchange->complete) {
         size_t used = (size_t)(llhttp_get_error_pos(parser) - bytes);
         llhttp_resume(parser);
         complete(connection);
         return used;
     }
-    enum problem problem = connection->refusal;
-    const char *detail = connection->refusal_detail;
-    if (problem == PROBLEM_NONE) {
-        problem = PROBLEM_invalid_header;
-        detail = error == HPE_PAUSED_H2_UPGRADE ? "HTTP/2 is not spoken here."
-                                                : llhttp_get_error_reason(parser);
-    }
-    http_parse_refuse(connection, problem, detail);
+    refuse_message(connection, error);
     return 0;
 }
 
