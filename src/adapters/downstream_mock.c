@@ -46,6 +46,7 @@ struct wire {
     struct sap_config config;
     struct arena arena;
     struct downstream_mock_hooks hooks;
+    struct clock *clock; /* NULL = the world's */
     pthread_mutex_t mutex;
     bool unplugged;
     struct wire *next;
@@ -167,7 +168,8 @@ static void wire_perform(struct transport *port, struct call *call, struct world
                               .body = outbound->body,
                               .loopback = true};
     pthread_mutex_lock(&wire->mutex);
-    sap_mock_handle(wire->sap, call->arena, now_ms, &request, &answer);
+    sap_mock_handle(wire->sap, call->arena, clock_now_ms(wire->clock ? wire->clock : world->clock),
+                    &request, &answer);
     pthread_mutex_unlock(&wire->mutex);
     if (wire->hooks.after) {
         wire->hooks.after(wire->hooks.context, outbound, &answer);
@@ -196,6 +198,7 @@ enum rc downstream_mock_open(struct call *call, const struct downstream_mock_opt
     }
     wire->port.ops = &wire_ops;
     wire->hooks = options->hooks;
+    wire->clock = options->clock;
     pthread_mutex_init(&wire->mutex, NULL);
     arena_open(&wire->arena, 0);
     wire->sap = sap_mock_open(&options->sap);

@@ -23,7 +23,9 @@ struct downstream_mock_options {
     struct str mapping; /* text of a downstream.json; "" = downstream_mock_mapping */
     struct sap_mock_options sap;
     struct downstream_mock_hooks hooks;
-    int slots; /* 0 = 4 */
+    struct clock
+        *clock; /* of the mock's machine; NULL = the world's, so that both are set wrong together */
+    int slots;  /* 0 = 4 */
 };
 
 /* The mapping of the test realm and of the demonstration: the name in an extension field that holds 256 characters,
