@@ -1,6 +1,6 @@
 /* What the core and the store cost without a network: api_handle on the real SQLite file, a given number of calls in each
  * turn, as the server does it. For profilers (perf, callgrind) and for telling a slow core from a slow wire.
- *   bench_core [--devices N] [--batch N] [--calls N] FILE      fills FILE up to N devices, then measures each kind of call */
+ *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] FILE   fills FILE up to N devices, then measures each kind of call */
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "bench_device.h"
@@ -17,7 +17,7 @@ struct bench {
     struct clock_system clock;
     struct downstream downstream;
     char credential[256];
-    int64_t devices, batch, calls, created;
+    int64_t devices, batch, calls, checkpoint_pages, created;
     uint64_t chance;
 };
 
@@ -141,8 +141,9 @@ int main(int argc, char **argv)
     static const struct option known[] = {{"devices", 1, NULL, 'd'},
                                           {"batch", 1, NULL, 'b'},
                                           {"calls", 1, NULL, 'c'},
+                                          {"checkpoint-pages", 1, NULL, 'p'},
                                           {NULL, 0, NULL, 0}};
-    const struct store_sqlite_options options = {.turns = true};
+    struct store_sqlite_options options = {.turns = true};
     struct arena arena;
     struct call call;
     int given;
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
         int64_t *number = given == 'd'   ? &bench.devices
                           : given == 'b' ? &bench.batch
                           : given == 'c' ? &bench.calls
+                          : given == 'p' ? &bench.checkpoint_pages
                                          : NULL;
         if (!number || (*number = strtoll(optarg, NULL, 10)) < 1) {
             optind = argc + 1;
@@ -157,9 +159,11 @@ int main(int argc, char **argv)
         }
     }
     if (optind + 1 != argc) {
-        fprintf(stderr, "usage: bench_core [--devices N] [--batch N] [--calls N] FILE\n");
+        fprintf(stderr, "usage: bench_core [--devices N] [--batch N] [--calls N] "
+                        "[--checkpoint-pages N] FILE\n");
         return 2;
     }
+    options.checkpoint_pages = (int)bench.checkpoint_pages;
     arena_open(&arena, 0);
     settings_default(&bench.settings);
     clock_system_open(&bench.clock);
