@@ -40,19 +40,19 @@ def free_port():
 class Server:
     """A server process on loopback; a context manager that stops it."""
 
-    def __init__(self, name, command, port, folder, cpu=None, path="/livez", cwd=None):
-        self.name, self.port, self.cpu, self.path = name, port, cpu, path
+    def __init__(self, name, command, port, folder, cpu=None):
+        self.name, self.port = name, port
         self.command = [str(part) for part in command]
         if cpu is not None:
             self.command = ["taskset", "-c", str(cpu), *self.command]
-        self.log, self.cwd = folder / f"{name}.log", cwd
+        self.log = folder / f"{name}.log"
         self.start_ms = None
 
     def __enter__(self):
         begun = time.perf_counter()
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.cwd)
-        request = f"GET {self.path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
@@ -73,6 +73,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def cpu_s(self):
+        """Seconds of processor that it used so far, its threads included."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
         """MiB of VmRSS and of its part that belongs to this process alone (RssAnon)."""
@@ -118,7 +123,7 @@ class Bench:
 
     def hourbell(self, data="data", cpu=None, downstream_port=9, **settings):
         mapping = self.folder / f"downstream-{downstream_port}.json"
-        mapping.write_text(json.dumps({"kind": "http", "base_url": f"http://127.0.0.1:{downstream_port}/devices"}))
+        mapping.write_text(json.dumps({"base_url": f"http://127.0.0.1:{downstream_port}/devices"}))
         port = free_port()
         settings = {"data_dir": self.folder / data, "bind": f"127.0.0.1:{port}", "log_level": "warn",
                     "secrets_file": self.folder / "secrets", "downstream": "http", "downstream_file": mapping,
@@ -155,10 +160,13 @@ class Bench:
             command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [value])
         if cpu is not None:
             command = ["taskset", "-c", cpu, *command]
+        used_s = server.cpu_s()
         done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0 and check:
             sys.exit(f"bench: {kind} on {server.name} failed: {done.stdout}\n{server.log.read_text()[-2000:]}")
-        return json.loads(done.stdout)
+        result = json.loads(done.stdout)
+        result["cpu_us"] = (server.cpu_s() - used_s) * 1e6 / sum(result["statuses"].values())
+        return result
 
     def create(self, server, data, cpu=None, **more):
         """Create devices that are not there yet."""
@@ -169,7 +177,8 @@ class Bench:
 
     def note(self, what, who, result):
         self.results.setdefault(what, {}).setdefault(who, []).append(result)
-        say(f"{what:>12}  {who:<16} {result['rate']:>9,.0f}/s  p50 {result['p50_ms']:.2f} ms, p99 {result['p99_ms']:.2f} ms")
+        say(f"{what:>12}  {who:<16} {result['rate']:>9,.0f}/s  p50 {result['p50_ms']:.2f} ms, p99 {result['p99_ms']:.2f} ms, "
+            f"{result['cpu_us']:.1f} us of processor each")
 
     def middle(self, what, who, value="rate"):
         return statistics.median(result[value] for result in self.results[what][who])
@@ -311,6 +320,7 @@ class Bench:
             for who in self.results[what]:
                 rate = self.middle(what, who)
                 yield (f"| {kind} | {connections} | {who} | {rate:,.0f} | {rate / empty:.3f} | {mine / rate:.1f} | "
+                       f"{self.middle(what, who, 'cpu_us'):.1f} | "
                        f"{self.middle(what, who, 'p50_ms'):.2f} / {self.middle(what, who, 'p99_ms'):.2f} |")
 
     def verdicts(self):
@@ -350,7 +360,8 @@ class Bench:
         lines.append("\n## How much one core carries (closed loop)\n")
         lines.append("nginx answers every request with an empty 201 and does nothing: "
                      + ", ".join(f"{self.middle(f'empty{c}', 'nginx'):,.0f}/s at {c} connections" for c in CONNECTIONS) + ".\n")
-        lines.append("| request | connections | server | per second | of nginx | hourbell is × | p50 / p99 ms |\n|---|---|---|---|---|---|---|")
+        lines.append("| request | connections | server | per second | of nginx | hourbell is × | processor µs each | "
+                     "p50 / p99 ms |\n|---|---|---|---|---|---|---|---|")
         for kind in ("create", "update", "get"):
             lines += self.rows(kind)
         lines.append("\n## Latency of 10,000 creates per second (open loop)\n")
