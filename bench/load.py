@@ -123,7 +123,7 @@ class Bench:
 
     def hourbell(self, data="data", cpu=None, downstream_port=9, **settings):
         mapping = self.folder / f"downstream-{downstream_port}.json"
-        mapping.write_text(json.dumps({"base_url": f"http://127.0.0.1:{downstream_port}/devices"}))
+        mapping.write_text(json.dumps({"base_url": f"http://127.0.0.1:{downstream_port}/devices", "allow_http": True}))
         port = free_port()
         settings = {"data_dir": self.folder / data, "bind": f"127.0.0.1:{port}", "log_level": "warn",
                     "secrets_file": self.folder / "secrets", "downstream": "http", "downstream_file": mapping,
