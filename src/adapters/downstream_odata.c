@@ -305,6 +305,7 @@ static enum sap_class write_body(struct run *run, struct str body)
 {
     struct sap_write write = write_of(run, body);
     run->report.verb = write.method;
+    run->report.body = body;
     enum sap_class class = write_once(run, &write);
     if (class == SAP_IS_SESSION || (class == SAP_IS_AUTH && run->config->auth == SAP_AUTH_OAUTH2)) {
         class = replay(run, &write, class);

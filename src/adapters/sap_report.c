@@ -91,7 +91,9 @@ struct str sap_report_data(const struct sap_talk *talk, const struct sap_report 
     put_number(&out, arena, "requests", talk->requests);
     if (report->lease) {
         put(&out, arena, "repeat_id", report->lease->body.repeat_id);
-        put(&out, arena, "body_sha", sha_of(arena, report->lease->body.bytes));
+    }
+    if (report->body.len) {
+        put(&out, arena, "body_sha", sha_of(arena, report->body));
     }
     put(&out, arena, "sap_code", error->code);
     put(&out, arena, "sap_message", talk->message.len ? talk->message : error->message);

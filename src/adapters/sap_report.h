@@ -7,6 +7,7 @@
 struct sap_report {
     const struct lease *lease;
     struct str verb;   /* of the write; "" = nothing was written */
+    struct str body;   /* as it went out */
     struct str before; /* JSON: values of the body's fields as they were read; "" = not read */
     struct str note;
     int64_t duration_ms;
