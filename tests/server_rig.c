@@ -28,6 +28,8 @@ static void send_it(struct downstream *port, struct call *call, struct world *wo
     struct rig_downstream *downstream = (struct rig_downstream *)port;
     (void)call;
     pthread_mutex_lock(&downstream->lock);
+    int64_t sent_at_ms =
+        clock_now_ms(world->clock); /* before the wait: tests move the clock meanwhile */
     downstream->started_count++;
     snprintf(downstream->body, sizeof downstream->body, STR_FMT, STR_ARG(lease->body.bytes));
     while (downstream->hold) {
@@ -36,8 +38,8 @@ static void send_it(struct downstream *port, struct call *call, struct world *wo
     downstream->ended_count++;
     *ret_outcome = (struct outcome){.class = downstream->class,
                                     .code = STR("TEST"),
-                                    .started_at_ms = clock_now_ms(world->clock),
-                                    .sent_at_ms = clock_now_ms(world->clock)};
+                                    .started_at_ms = sent_at_ms,
+                                    .sent_at_ms = sent_at_ms};
     pthread_mutex_unlock(&downstream->lock);
 }
 
