@@ -131,7 +131,9 @@ int check_store(struct check_store *check)
                                    : rc == RC_CONFLICT ? EXIT_CONFLICT
                                    : rc == RC_INVALID  ? EXIT_INVALID
                                                        : EXIT_FAILED;
-        return command_fail(check->args, exit_code, "%s: %s", check->path, call->why);
+        bool named = str_starts(str_of(call->why), str_of(check->path));
+        return command_fail(check->args, exit_code, "%s%s%s", named ? "" : check->path,
+                            named ? "" : ": ", call->why);
     }
     int exit_code = check_all(check, &world, call);
     store_sqlite_close(world.store);

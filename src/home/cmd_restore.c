@@ -16,6 +16,7 @@
 #include "core/device.h"
 #include "core/name.h"
 #include "home/check_store.h"
+#include "home/config_args.h"
 #include "home/data_dir.h"
 
 #define PAGE_DEVICES 100
@@ -25,6 +26,7 @@ struct restore {
     const struct args *args;
     const char *backup, *folder, *path,
         *beside; /* beside: the database under another name, while it is worked on */
+    const struct settings *settings; /* the window decides when devices are looked at next */
     int lock_fd;
     int64_t device_count;
 };
@@ -163,11 +165,10 @@ static int mark(struct restore *restore)
     struct arena arena CLEANUP(arena_close);
     struct clock_system clock;
     struct downstream nowhere = {0};
-    struct settings settings;
     struct call *call = arena_new(restore->args->arena, struct call);
-    struct world world = {.downstream = &nowhere, .clock = &clock.clock, .settings = &settings};
+    struct world world = {
+        .downstream = &nowhere, .clock = &clock.clock, .settings = restore->settings};
     arena_open(&arena, (size_t)1 << 32);
-    settings_default(&settings);
     clock_system_open(&clock);
     call_open(call, &arena, &world);
     enum rc rc = store_sqlite_open(call, restore->beside,
@@ -185,12 +186,8 @@ static int mark(struct restore *restore)
 
 static int verify(const struct restore *restore)
 {
-    struct settings settings;
     struct check_store check = {
-        .args = restore->args, .path = restore->backup, .settings = &settings};
-    settings_default(&settings);
-    settings.window_ms =
-        1; /* which window it ran with is not in the file: only doubled moments would be a fault */
+        .args = restore->args, .path = restore->backup, .settings = restore->settings};
     int exit_code = check_store(&check);
     if (exit_code != EXIT_DONE || check.report.finding_count == 0) {
         return exit_code;
@@ -205,10 +202,15 @@ static int verify(const struct restore *restore)
 
 int cmd_restore(const struct args *args)
 {
+    struct config config;
     struct restore restore = {.args = args,
                               .backup = args_operand(args, 0, ""),
                               .folder = args_operand(args, 1, ""),
                               .lock_fd = -1};
+    if (config_args_load(args, &config) != RC_OK) {
+        return EXIT_INVALID;
+    }
+    restore.settings = &config.settings;
     restore.path = data_path(args->arena, restore.folder).s;
     restore.beside = arena_printf(args->arena, "%s.restore", restore.path).s;
     if (access(restore.backup, R_OK) != 0) {
