@@ -65,16 +65,26 @@ static const struct notifier_ops notifier_ops = {.tell = tell};
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
+static char lines[1 << 20]; /* of the whole test */
+static size_t lines_bytes;
+
 static void keep_line(void *context, struct str line)
 {
-    static char lines[1 << 20]; /* of the whole test */
-    struct rig *rig = context;
+    (void)context;
     pthread_mutex_lock(&log_lock);
-    if (rig->log.len + line.len <= sizeof lines) {
-        memcpy(lines + rig->log.len, line.s, line.len);
-        rig->log = (struct str){lines, rig->log.len + line.len};
+    if (lines_bytes + line.len <= sizeof lines) {
+        memcpy(lines + lines_bytes, line.s, line.len);
+        lines_bytes += line.len;
     }
     pthread_mutex_unlock(&log_lock);
+}
+
+struct str rig_log(void)
+{
+    pthread_mutex_lock(&log_lock);
+    struct str log = {lines, lines_bytes};
+    pthread_mutex_unlock(&log_lock);
+    return log;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------ */

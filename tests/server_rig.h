@@ -17,7 +17,7 @@ struct rig_downstream {
     pthread_mutex_t lock;
     pthread_cond_t go;
     bool hold; /* sends wait until rig_let_go */
-    int started_count, ended_count;
+    _Atomic int started_count, ended_count;
     enum outcome_class class;
     char body[256]; /* of the last send */
 };
@@ -33,7 +33,6 @@ struct rig {
     struct server *server;
     const char *vfs;               /* NULL = the system's */
     struct str operator, customer; /* header lines "x-api-key: ...\r\n" */
-    struct str log;                /* lines of base/diag */
 };
 
 struct rig_client {
@@ -49,6 +48,8 @@ void rig_crash(struct rig *);
 void rig_turn(struct rig *);
 void rig_turn_until(struct rig *, bool (*done)(struct rig *));
 void rig_let_go(struct rig *);
+/* The lines of base/diag so far. */
+struct str rig_log(void);
 
 void rig_connect(struct rig *, struct rig_client *);
 void rig_send(struct rig_client *, struct str bytes);
