@@ -171,7 +171,7 @@ static const struct value *value_of(const struct field *fields, size_t count,
             return &values[i];
         }
     }
-    assert(!"the route has this field");
+    assert(0 && "the route has this field");
     return NULL;
 }
 
