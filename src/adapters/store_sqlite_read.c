@@ -2,10 +2,10 @@
  * Lists are read row by row until the page is full; what SQL does not filter cheaply is filtered here. */
 #include "adapters/store_sqlite_inner.h"
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/name.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 
 /* ---- devices -------------------------------------------------------------------------------- */
@@ -237,13 +237,13 @@ static enum rc body_get(struct store *store, struct call *call, struct str key, 
 /* 64 bits of SHA-256: nobody can pile keys up in one place of the index. */
 int64_t store_sqlite_reply_hash(struct str owner, struct str key)
 {
-    unsigned char text[OWNER_MAX_BYTES + 1 + IDEMPOTENCY_KEY_MAX_BYTES], sha[SHA256_DIGEST_LENGTH];
+    unsigned char text[OWNER_MAX_BYTES + 1 + IDEMPOTENCY_KEY_MAX_BYTES], sha[SHA256_BYTES];
     int64_t hash = 0;
     assert(owner.len + 1 + key.len <= sizeof text);
     memcpy(text, owner.len ? owner.s : "", owner.len);
     text[owner.len] = 0; /* in neither of them */
     memcpy(text + owner.len + 1, key.s, key.len);
-    SHA256(text, owner.len + 1 + key.len, sha);
+    sha256((struct str){(const char *)text, owner.len + 1 + key.len}, sha);
     memcpy(&hash, sha, sizeof hash);
     return hash;
 }

@@ -4,8 +4,7 @@
  * What each operation does stands in api_device.c, api_update.c, api_work.c, api_keys.c. */
 #include "core/api.h"
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/api_parts.h"
 
@@ -60,8 +59,8 @@ static struct str repeat_scope(const struct exchange *exchange)
                    ? arena_printf(arena, "!" STR_FMT, STR_ARG(principal->id))
                    : principal->owner;
     }
-    unsigned char sha[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)principal->realm.s, principal->realm.len, sha);
+    unsigned char sha[SHA256_BYTES];
+    sha256(principal->realm, sha);
     struct str hex = text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
     return arena_printf(arena, "!!" STR_FMT, STR_ARG(str_head(hex, 40)));
 }

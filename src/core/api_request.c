@@ -2,8 +2,7 @@
  * refused here; what needs more than type and length (names, documents) is left to their modules. */
 #include "core/api_parts.h"
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/name.h"
 
@@ -423,7 +422,7 @@ struct str api_request_fingerprint(const struct exchange *exchange)
 {
     struct call *call = exchange->call;
     const struct request *request = exchange->request;
-    unsigned char sha[SHA256_DIGEST_LENGTH];
+    unsigned char sha[SHA256_BYTES];
     struct text text;
     text_open(&text, call->arena, request->body.len + 2 * request->target.len + 2048);
     hash_part(&text, request->method);
@@ -431,7 +430,7 @@ struct str api_request_fingerprint(const struct exchange *exchange)
     hash_part(&text, exchange->if_match);
     hash_part(&text, request->body);
     assert(!text.full);
-    SHA256((const unsigned char *)text.s, text.len, sha);
+    sha256(text_str(&text), sha);
     return text_hex(call->arena, (struct str){(const char *)sha, sizeof(sha)});
 }
 

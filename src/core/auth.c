@@ -5,15 +5,15 @@
 #include "core/auth.h"
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/breaker.h"
 
 #define RANDOM_CHARS 32
 #define CHECKSUM_CHARS 6
 #define ID_RANDOM_CHARS (KEY_ID_BYTES - 2)
-#define HEX_BYTES (SHA256_DIGEST_LENGTH * 2)
+#define HEX_BYTES (SHA256_BYTES * 2)
 #define DAY_MS INT64_C(86400000)
 
 static const char base32_digits[] = "abcdefghijklmnopqrstuvwxyz234567"; /* RFC 4648, lower case */
@@ -39,8 +39,8 @@ static void base32(const unsigned char *bytes, size_t chars, char *ret_text)
 
 static void checksum(struct str text, char *ret_chars)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text.s, text.len, digest);
+    unsigned char digest[SHA256_BYTES];
+    sha256(text, digest);
     base32(digest, CHECKSUM_CHARS, ret_chars);
 }
 
@@ -78,8 +78,8 @@ static struct credential credential_of(struct str text, char separator)
 
 static struct str secret_sha(struct arena *arena, struct str secret)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)secret.s, secret.len, digest);
+    unsigned char digest[SHA256_BYTES];
+    sha256(secret, digest);
     return text_hex(arena, (struct str){(const char *)digest, sizeof digest});
 }
 

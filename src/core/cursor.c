@@ -2,21 +2,20 @@
  * What is decoded must encode to the same text again: each cursor has one spelling. */
 #include "core/cursor.h"
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "base/text.h"
 
 #define CHECKSUM_BYTES 6
 
 static void checksum(struct call *call, struct str scope, struct str payload, char *ret_bytes)
 {
-    unsigned char sha[SHA256_DIGEST_LENGTH];
+    unsigned char sha[SHA256_BYTES];
     struct text text;
     text_open(&text, call->arena, scope.len + payload.len + 32);
     text_printf(&text, "%zu:", scope.len);
     text_add(&text, scope);
     text_add(&text, payload);
-    SHA256((const unsigned char *)text.s, text.len, sha);
+    sha256(text_str(&text), sha);
     memcpy(ret_bytes, sha, CHECKSUM_BYTES);
 }
 

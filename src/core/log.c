@@ -2,8 +2,7 @@
  * never stored: which updates are pending, which state one has, which document an undo returns to. */
 #include "core/log.h"
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/work.h"
 
@@ -69,7 +68,7 @@ static void hash_number(struct text *text, int64_t number)
 
 struct str log_sha(struct arena *arena, struct str sha_before, const struct entry *entry)
 {
-    unsigned char sha[SHA256_DIGEST_LENGTH];
+    unsigned char sha[SHA256_BYTES];
     struct text text;
     text_open(&text, arena, ENTRY_MAX_BYTES + 4096);
     hash_text(&text, sha_before);
@@ -84,7 +83,7 @@ struct str log_sha(struct arena *arena, struct str sha_before, const struct entr
     hash_number(&text, entry->delivery);
     assert(!text.full);
     struct str all = text_str(&text);
-    SHA256((const unsigned char *)all.s, all.len, sha);
+    sha256(all, sha);
     return text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
 }
 

@@ -4,9 +4,9 @@
  * The rule on characters holds for both ends: folding may turn a letter into a blank and a mark. */
 #include "core/name.h"
 
-#include <openssl/sha.h>
 #include <utf8proc.h>
 
+#include "base/sha256.h"
 #include "base/text.h"
 
 #define SYSTEM_NAME "!system"
@@ -230,7 +230,7 @@ struct str name_realm(struct str key)
 
 int name_shard(struct str key)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)key.s, key.len, digest);
+    unsigned char digest[SHA256_BYTES];
+    sha256(key, digest);
     return digest[0] >> 4;
 }

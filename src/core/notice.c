@@ -3,8 +3,7 @@
  * again after a crash is lawful, with the same id. */
 #include "core/notice.h"
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "base/text.h"
 #include "core/log.h"
 #include "core/name.h"
@@ -37,10 +36,10 @@ struct str uuid7(struct arena *arena, int64_t at_ms, const unsigned char random[
 struct str notice_event_id(struct arena *arena, struct str key, const struct entry *entry,
                            int which)
 {
-    unsigned char sha[SHA256_DIGEST_LENGTH];
+    unsigned char sha[SHA256_BYTES];
     struct str text =
         arena_printf(arena, STR_FMT "#%lld#%d", STR_ARG(key), (long long)entry->seq, which);
-    SHA256((const unsigned char *)text.s, text.len, sha);
+    sha256(text, sha);
     return uuid7(arena, entry->at_ms, sha);
 }
 
