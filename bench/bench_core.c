@@ -1,6 +1,7 @@
 /* What the core and the store cost without a network: api_handle on the real SQLite file, a given number of calls in each
  * turn, as the server does it. For profilers (perf, callgrind) and for telling a slow core from a slow wire.
- *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] FILE   fills FILE up to N devices, then measures each kind of call */
+ *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] [--only KIND] FILE
+ *                    fills FILE up to N devices, then measures each kind of call */
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "bench_device.h"
@@ -22,6 +23,7 @@ struct bench {
 };
 
 enum kind { KIND_CREATE, KIND_UPDATE, KIND_GET };
+static const char *const kinds[] = {"create", "update", "get"};
 
 /* A downstream that takes every document as it is. */
 static enum rc take_all(struct downstream *downstream, struct call *call, struct str device_name,
@@ -138,16 +140,19 @@ static void make_key(struct bench *bench, struct arena *arena)
 int main(int argc, char **argv)
 {
     static struct bench bench = {.devices = 100000, .batch = 64, .calls = 50000, .chance = 1};
-    static const struct option known[] = {{"devices", 1, NULL, 'd'},
-                                          {"batch", 1, NULL, 'b'},
-                                          {"calls", 1, NULL, 'c'},
-                                          {"checkpoint-pages", 1, NULL, 'p'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"devices", 1, NULL, 'd'},          {"batch", 1, NULL, 'b'}, {"calls", 1, NULL, 'c'},
+        {"checkpoint-pages", 1, NULL, 'p'}, {"only", 1, NULL, 'o'},  {NULL, 0, NULL, 0}};
     struct store_sqlite_options options = {.turns = true};
     struct arena arena;
     struct call call;
+    const char *only = NULL;
     int given;
     while ((given = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (given == 'o') {
+            only = optarg;
+            continue;
+        }
         int64_t *number = given == 'd'   ? &bench.devices
                           : given == 'b' ? &bench.batch
                           : given == 'c' ? &bench.calls
@@ -160,7 +165,7 @@ int main(int argc, char **argv)
     }
     if (optind + 1 != argc) {
         fprintf(stderr, "usage: bench_core [--devices N] [--batch N] [--calls N] "
-                        "[--checkpoint-pages N] FILE\n");
+                        "[--checkpoint-pages N] [--only create|update|get] FILE\n");
         return 2;
     }
     options.checkpoint_pages = (int)bench.checkpoint_pages;
@@ -176,9 +181,11 @@ int main(int argc, char **argv)
     }
     make_key(&bench, &arena);
     measure(&bench, &arena, KIND_CREATE, bench.devices, "fill");
-    measure(&bench, &arena, KIND_CREATE, bench.calls, "create");
-    measure(&bench, &arena, KIND_UPDATE, bench.calls, "update");
-    measure(&bench, &arena, KIND_GET, bench.calls, "get");
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (!only || strcmp(only, kinds[i]) == 0) {
+            measure(&bench, &arena, (enum kind)i, bench.calls, kinds[i]);
+        }
+    }
     store_sqlite_close(bench.world.store);
     arena_close(&arena);
     return 0;
