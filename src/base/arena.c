@@ -150,16 +150,22 @@ struct str arena_copy(struct arena *arena, struct str text)
     return (struct str){copy, text.len};
 }
 
+/* Most texts are short: those are formatted once, and copied. */
 struct str arena_printf(struct arena *arena, const char *format, ...)
 {
+    char small[256];
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(small, sizeof small, format, args);
     va_end(args);
     assert(length >= 0);
     char *text = arena_alloc(arena, (size_t)length + 1);
-    (void)vsnprintf(text, (size_t)length + 1, format, again);
+    if ((size_t)length < sizeof small) {
+        memcpy(text, small, (size_t)length);
+    } else {
+        (void)vsnprintf(text, (size_t)length + 1, format, again);
+    }
     va_end(again);
     return (struct str){text, (size_t)length};
 }

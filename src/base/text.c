@@ -225,10 +225,13 @@ struct str text_hex(struct arena *arena, struct str bytes)
 /* -1: not a hex digit */
 static int hex_value(char digit)
 {
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
+    static const char values[] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+        ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16}; /* + 1; 0: none */
+    unsigned char at = (unsigned char)digit;
+    return at < sizeof values ? values[at] - 1 : -1;
 }
 
 enum rc text_unhex(struct arena *arena, struct str hex, struct str *ret_bytes)

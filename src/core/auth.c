@@ -47,7 +47,8 @@ static void checksum(struct str text, char *ret_chars)
 static bool is_base32(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (text.s[i] == '\0' || !strchr(base32_digits, text.s[i])) {
+        char at = text.s[i];
+        if (!((at >= 'a' && at <= 'z') || (at >= '2' && at <= '7'))) {
             return false;
         }
     }
