@@ -73,12 +73,13 @@ static enum rc redrive_one(struct exchange *exchange, const struct device *devic
     return rc;
 }
 
+/* out: ret_count: how many were opened. fails: RC_BUSY the store could not take this one any more; ret_count holds. */
 static enum rc redrive_page(struct exchange *exchange, struct page *page,
                             const struct work_page *work, int64_t *ret_count)
 {
     const struct value *owner = api_request_member(exchange, "owner");
     bool dry_run = api_request_member(exchange, "dry_run")->yes;
-    int64_t redriven_count = 0;
+    *ret_count = 0;
     for (int i = 0; i < work->count; i++) {
         struct device device;
         struct str result;
@@ -88,7 +89,7 @@ static enum rc redrive_page(struct exchange *exchange, struct page *page,
             continue;
         }
         TRY(redrive_one(exchange, &device, dry_run, &result));
-        redriven_count += str_is(result, "redriven");
+        *ret_count += str_is(result, "redriven");
         (void)api_page_take(page, 0);
         yyjson_mut_val *item = api_page_add(page);
         json_add_str(page->doc, item, "device_name", device.name);
@@ -96,10 +97,11 @@ static enum rc redrive_page(struct exchange *exchange, struct page *page,
         json_add_time(page->doc, item, "dead_since", device.at_ms);
         json_add_str(page->doc, item, "result", result);
     }
-    *ret_count = redriven_count;
     return RC_OK;
 }
 
+/* Each device is a commit of its own. If the store gives way half-way, the answer tells what was opened, and goes on
+ * from where it began: what is open is no longer dead. */
 enum rc api_redrive(struct exchange *exchange)
 {
     struct call *call = exchange->call;
@@ -116,9 +118,13 @@ enum rc api_redrive(struct exchange *exchange)
     api_page_open(exchange, scope, limit, &page);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(page.doc);
     json_add_bool(page.doc, root, "dry_run", dry_run);
-    TRY(redrive_page(exchange, &page, &work, &redriven_count));
+    enum rc rc = redrive_page(exchange, &page, &work, &redriven_count);
+    bool cut = rc == RC_BUSY && redriven_count > 0;
+    if (!cut) {
+        TRY(rc);
+    }
     json_add_i64(page.doc, root, "redriven_count", redriven_count);
-    api_page_close(exchange, &page, work.more, work.after);
+    api_page_close(exchange, &page, cut || work.more, cut ? after : work.after);
     return RC_OK;
 }
 
