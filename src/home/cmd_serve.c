@@ -17,6 +17,7 @@
 #include "core/auth.h"
 #include "home/cmd.h"
 #include "home/config_args.h"
+#include "home/log_lines.h"
 #include "home/server.h"
 
 #define CUSTOMER_OWNER                                                                             \
@@ -55,7 +56,7 @@ static void set_log_level(struct str name)
     static const char *const names[] = {"error", "warn", "info", "debug"};
     for (int i = 0; i < (int)COUNT_OF(names); i++) {
         if (str_is(name, names[i])) {
-            diag_set((enum diag_level)i, NULL, NULL);
+            log_lines_open((enum diag_level)i);
         }
     }
 }
@@ -220,9 +221,12 @@ int cmd_serve(const struct args *args)
     enum rc rc = open_all(&serving, &call, &config.settings);
     if (rc != RC_OK) {
         close_world(&serving);
+        log_lines_flush();
         return command_fail(args, exit_of(rc), "%s", call.why[0] ? call.why : "it cannot start");
     }
-    if (server_run(serving.server, &left) != RC_OK) {
+    rc = server_run(serving.server, &left);
+    log_lines_flush();
+    if (rc != RC_OK) {
         _exit(
             EXIT_FAILED); /* no answer, no commit, no cleaning up: the outcome of the last one is unknown */
     }
@@ -234,5 +238,6 @@ int cmd_serve(const struct args *args)
     server_close(serving.server);
     close_world(&serving);
     DIAG(DIAG_INFO, "stopped", DIAG_NUMBER("pid", getpid()));
+    log_lines_flush();
     return EXIT_DONE;
 }

@@ -9,6 +9,7 @@
 #include "adapters/store_sqlite.h"
 #include "base/diag.h"
 #include "core/breaker.h"
+#include "home/log_lines.h"
 #include "home/server_inner.h"
 
 int server_pool_size(const struct settings *settings)
@@ -119,6 +120,7 @@ static void on_check(uv_check_t *check)
         end_if_drained(server);
         server_rest(server);
     }
+    log_lines_flush();
 }
 
 static void open_signals(struct server *server)
