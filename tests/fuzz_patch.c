@@ -38,8 +38,10 @@ static void check_leaves(struct call *call, struct str patch)
     size_t count = 0, pointer_bytes = 0;
     enum rc rc = document_leaves(call, patch, &leaves, &count);
     assert(rc == RC_OK);
+    struct leaf_set set;
+    document_leaf_set(call, leaves, count, &set);
     for (size_t i = 0; i < count; i++) {
-        assert(document_overrides(leaves + i, 1, leaves[i].pointer));
+        assert(document_overrides(&set, leaves[i].pointer));
         pointer_bytes += leaves[i].pointer.len;
     }
     assert(pointer_bytes <= POINTERS_MAX_BYTES);

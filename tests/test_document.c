@@ -384,7 +384,9 @@ TEST(document_a_later_patch_decides_over_the_same_above_and_below)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         size_t count = 0;
         struct leaf *leaves = leaves_of(cases[i].later, &count);
-        if (document_overrides(leaves, count, str_of(cases[i].pointer)) != cases[i].overrides) {
+        struct leaf_set set;
+        document_leaf_set(&call, leaves, count, &set);
+        if (document_overrides(&set, str_of(cases[i].pointer)) != cases[i].overrides) {
             FAIL("%s, then %s", cases[i].pointer, cases[i].later);
         }
     }

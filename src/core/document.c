@@ -3,8 +3,6 @@
  * one go. Nothing here calls itself, and no loop looks through all members for each member. */
 #include "core/document.h"
 
-#include "base/table.h"
-
 #define FEW_MEMBERS 16 /* up to here looking through them is quicker than a table */
 #define FEW_LOOKUPS 4  /* up to here it is so for any number */
 
@@ -377,17 +375,39 @@ enum rc document_leaves(struct call *call, struct str patch, struct leaf **ret_l
     return RC_OK;
 }
 
-/* Is `pointer` the same as `at`, or below it? */
-static bool is_within(struct str pointer, struct str at)
+/* The pointer of what a pointer's value stands in; out: false for the root, which is in nothing. */
+static bool parent_of(struct str *pointer)
 {
-    return str_starts(pointer, at) && (pointer.len == at.len || pointer.s[at.len] == '/');
+    const char *slash = pointer->len ? memrchr(pointer->s, '/', pointer->len) : NULL;
+    if (!slash) {
+        return false;
+    }
+    pointer->len = (size_t)(slash - pointer->s);
+    return true;
 }
 
-bool document_overrides(const struct leaf *later, size_t count, struct str pointer)
+void document_leaf_set(struct call *call, const struct leaf *leaves, size_t count,
+                       struct leaf_set *ret_set)
 {
+    struct leaf_set set = {.leaves = leaves};
+    table_open(&set.at, call->arena);
+    table_open(&set.above, call->arena);
     for (size_t i = 0; i < count; i++) {
-        bool below = is_within(pointer, later[i].pointer) && pointer.len > later[i].pointer.len;
-        if (below ? !later[i].empty_object : is_within(later[i].pointer, pointer)) {
+        struct str pointer = leaves[i].pointer;
+        table_put(&set.at, pointer, (uint32_t)i);
+        while (parent_of(&pointer) && !table_put(&set.above, pointer, 0)) {}
+    }
+    *ret_set = set;
+}
+
+bool document_overrides(const struct leaf_set *later, struct str pointer)
+{
+    uint32_t index = 0;
+    if (table_find(&later->at, pointer, &index) || table_find(&later->above, pointer, &index)) {
+        return true;
+    }
+    while (parent_of(&pointer)) {
+        if (table_find(&later->at, pointer, &index) && !later->leaves[index].empty_object) {
             return true;
         }
     }

@@ -2,6 +2,7 @@
 #ifndef CORE_DOCUMENT_H
 #define CORE_DOCUMENT_H
 
+#include "base/table.h"
 #include "core/model.h"
 
 /* Check attributes at the door and give them in canonical text (compact, members and numbers as written).
@@ -38,8 +39,15 @@ struct leaf {
 MUST enum rc document_leaves(struct call *, struct str patch, struct leaf **ret_leaves,
                              size_t *ret_count);
 
+/* The leaves of one patch, ready to be asked about many pointers. Lives in call->arena, beside the leaves. */
+struct leaf_set {
+    const struct leaf *leaves;
+    struct table at, above; /* pointers of the leaves, and of what lies above them */
+};
+void document_leaf_set(struct call *, const struct leaf *, size_t count, struct leaf_set *ret_set);
+
 /* Does a later patch decide over a leaf that an earlier patch wrote: does it set or delete the same pointer, one above it, or one below it?
  * An empty object decides over the same pointer, but not over those below it. */
-bool document_overrides(const struct leaf *later, size_t count, struct str pointer);
+bool document_overrides(const struct leaf_set *later, struct str pointer);
 
 #endif

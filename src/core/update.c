@@ -10,6 +10,7 @@
 
 #define TRIES_PAGE 1000 /* covering entries of one update: its tries and its end */
 #define SCAN_PAGE 100
+#define SCAN_MAX_BYTES (2 << 20) /* of later entries that are looked at for one view */
 
 /* --- accept ------------------------------------------------------------------------------------------- */
 static struct str update_data(struct call *call, struct str patch)
@@ -257,8 +258,11 @@ struct range {
 struct scan {
     struct range *undone; /* ranges of rejected and cancelled entries */
     size_t undone_count, undone_room;
+    struct arena *keep; /* for what outlives a page */
     struct update_view *view;
     size_t open_count; /* fields without an overwriting update yet */
+    int64_t end_seq;   /* the last entry that is looked at */
+    size_t bytes;      /* of the entries up to there */
 };
 
 static bool is_undone(const struct scan *scan, const struct entry *entry)
@@ -288,18 +292,20 @@ static void scan_undone(struct arena *arena, struct scan *scan, const struct ent
     scan->undone[scan->undone_count++] = (struct range){entry->from_seq, entry->to_seq};
 }
 
-/* The first later update that stands decides over a leaf; call->arena is a scratch of this page. */
+/* The first later update that stands decides over a leaf; call->arena is a scratch of this entry. */
 static enum rc scan_overwritten(struct call *call, struct scan *scan, const struct entry *entry)
 {
     struct leaf *leaves;
+    struct leaf_set set;
     size_t count;
     if (entry->kind != ENTRY_update || is_undone(scan, entry)) {
         return RC_OK;
     }
     TRY(document_leaves(call, log_attributes(call, entry), &leaves, &count));
+    document_leaf_set(call, leaves, count, &set);
     for (size_t i = 0; i < scan->view->field_count; i++) {
         struct update_field *field = &scan->view->fields[i];
-        if (!field->overwritten_by && document_overrides(leaves, count, field->pointer)) {
+        if (!field->overwritten_by && document_overrides(&set, field->pointer)) {
             field->overwritten_by = entry->seq;
             scan->open_count--;
         }
@@ -307,30 +313,55 @@ static enum rc scan_overwritten(struct call *call, struct scan *scan, const stru
     return RC_OK;
 }
 
-/* One pass over the log after the update, page by page on a scratch arena: its entries may be many and large. */
-static enum rc scan_log(struct world *world, struct call *call, const struct device *device,
-                        struct scan *scan, bool undone)
+/* The first pass, which also finds how far the view can look. */
+static void scan_first(struct arena *keep, struct scan *scan, const struct entry *entry)
 {
-    struct arena scratch, *keep = call->arena;
-    int64_t seq = scan->view->entry.seq + 1, end = min_i64(device->seq, seq + FIELDS_SCAN_MAX - 1);
-    enum rc rc = RC_OK;
+    scan_undone(keep, scan, entry);
+    scan->bytes += entry->data.len;
+    if (scan->bytes > SCAN_MAX_BYTES && entry->seq < scan->end_seq) {
+        scan->end_seq = entry->seq;
+        scan->view->fields_complete = false;
+    }
+}
+
+/* One page of the log after the update; a scratch arena for the page, one for each entry: they may be many and large. */
+static enum rc scan_page(struct world *world, struct call *call, const struct device *device,
+                         struct scan *scan, bool first, int64_t *seq)
+{
+    CLEANUP(arena_close) struct arena scratch;
+    struct arena *keep = scan->keep, *page_arena = call->arena;
+    struct entry_page page = {0};
+    enum rc rc = store_log_list(world->store, call, device->key, *seq, scan->end_seq, false,
+                                SCAN_PAGE, &page);
     arena_open(&scratch, 0);
     call->arena = &scratch;
-    while (rc == RC_OK && seq <= end && (undone || scan->open_count)) {
-        struct entry_page page = {0};
-        rc = store_log_list(world->store, call, device->key, seq, end, false, SCAN_PAGE, &page);
-        for (int i = 0; rc == RC_OK && i < page.count; i++) {
-            if (undone) {
-                scan_undone(keep, scan, &page.items[i]);
-            } else {
-                rc = scan_overwritten(call, scan, &page.items[i]);
-            }
+    for (int i = 0; rc == RC_OK && i < page.count && page.items[i].seq <= scan->end_seq; i++) {
+        if (first) {
+            scan_first(keep, scan, &page.items[i]);
+        } else {
+            rc = scan_overwritten(call, scan, &page.items[i]);
         }
-        seq = page.more ? page.items[page.count - 1].seq + 1 : end + 1;
         arena_reset(&scratch);
     }
+    call->arena = page_arena;
+    *seq = page.more ? page.items[page.count - 1].seq + 1 : scan->end_seq + 1;
+    return rc;
+}
+
+static enum rc scan_log(struct world *world, struct call *call, const struct device *device,
+                        struct scan *scan, bool first)
+{
+    struct arena pages, *keep = call->arena;
+    int64_t seq = scan->view->entry.seq + 1;
+    enum rc rc = RC_OK;
+    arena_open(&pages, 0);
+    call->arena = &pages;
+    while (rc == RC_OK && seq <= scan->end_seq && (first || scan->open_count)) {
+        rc = scan_page(world, call, device, scan, first, &seq);
+        arena_reset(&pages);
+    }
     call->arena = keep;
-    arena_close(&scratch);
+    arena_close(&pages);
     return rc;
 }
 
@@ -338,14 +369,15 @@ static enum rc view_fields(struct world *world, struct call *call, const struct 
                            struct update_view *view)
 {
     struct leaf *leaves;
-    struct scan scan = {.view = view};
+    struct scan scan = {.keep = call->arena, .view = view};
     TRY(document_leaves(call, log_attributes(call, &view->entry), &leaves, &view->field_count));
     view->fields = arena_array(call->arena, struct update_field, view->field_count);
     for (size_t i = 0; i < view->field_count; i++) {
         view->fields[i] = (struct update_field){leaves[i].pointer, leaves[i].deletes, 0};
     }
     scan.open_count = view->field_count;
-    view->fields_complete = device->seq - view->entry.seq <= FIELDS_SCAN_MAX;
+    scan.end_seq = min_i64(device->seq, view->entry.seq + FIELDS_SCAN_MAX);
+    view->fields_complete = scan.end_seq == device->seq;
     TRY(scan_log(world, call, device, &scan, true));
     return scan_log(world, call, device, &scan, false);
 }

@@ -40,7 +40,7 @@ struct update_view {
     struct update_field *fields;
     size_t field_count;
     bool
-        fields_complete; /* false: the log is longer than FIELDS_SCAN_MAX entries after the update */
+        fields_complete; /* false: the log after the update is longer than FIELDS_SCAN_MAX entries or 2 MiB */
 };
 /* fails: RC_NOT_FOUND no update has this seq. */
 MUST enum rc update_view(struct world *, struct call *, const struct device *, int64_t seq,
