@@ -485,3 +485,34 @@ TEST(P9_the_log_has_one_line_per_request_and_no_secret)
     CHECK_INT(lines, 3);
     rig_close(&rig);
 }
+
+TEST(P1_what_had_come_before_the_stop_is_answered_and_half_a_request_stops_nobody)
+{
+    struct rig_client whole, half;
+    const char *body = "{\"device_name\":\"Pump-7\"}";
+    rig_open(&rig, NULL, NULL);
+    rig_connect(&rig, &whole);
+    rig_connect(&rig, &half);
+    rig_send(&half, STR("POST /create-device HTTP/1.1\r\nHost: a\r\n"));
+    rig_turn(&rig);
+    rig_send(&whole, arena_printf(&rig.arena,
+                                  "POST /create-device HTTP/1.1\r\nHost: a\r\n" STR_FMT
+                                  "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                                  STR_ARG(rig.customer), strlen(body), body));
+    uv_check_cb turn = rig.server->check.check_cb;
+    uv_check_stop(&rig.server->check);
+    while (rig.server->request_count ==
+           0) { /* read, and its turn not yet run: the stop comes in between */
+        uv_run(&rig.server->loop, UV_RUN_NOWAIT);
+    }
+    server_stop(rig.server);
+    while (rig.server->state != SERVER_DRAINS) {
+        uv_run(&rig.server->loop, UV_RUN_NOWAIT);
+    }
+    uv_check_start(&rig.server->check, turn);
+    struct str got = rig_receive(&rig, &whole);
+    CHECK_HAS(got, "HTTP/1.1 201 Created\r\n");
+    CHECK_HAS(got, "\r\nconnection: close\r\n");
+    rig_close(&rig);
+    close(half.fd);
+}

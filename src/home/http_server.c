@@ -235,7 +235,12 @@ int64_t http_server_connection_count(const struct http_server *server)
 
 bool http_server_is_idle(const struct http_server *server)
 {
-    return server->exchange_count == 0;
+    for (const struct http_connection *one = server->connections; one; one = one->after) {
+        if (one->first && one->first != one->current) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void http_server_drain(struct http_server *server)

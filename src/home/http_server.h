@@ -87,7 +87,7 @@ void http_server_answer_cut(struct http_exchange *, size_t sent_bytes);
 
 /* Stop listening; every answer from now on says `Connection: close`. Requests still come in until http_server_close. */
 void http_server_drain(struct http_server *);
-/* Requests read but not yet answered, or answers not yet written? */
+/* No whole request waits for its answer, no answer waits to be written? (Half a request does not count.) */
 bool http_server_is_idle(const struct http_server *);
 /* Close everything; the loop must run until it is empty, then http_server_free. Exchanges that the home still has must
  * be answered or dropped before that. NULL does nothing. */

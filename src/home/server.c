@@ -57,6 +57,7 @@ static void drain(struct server *server)
 {
     server->state = SERVER_DRAINS;
     server->drain_turns = 0;
+    server->admitted_count = server->request_count;
     DIAG(DIAG_INFO, "draining", DIAG_NUMBER("sends", server->send_count));
     http_server_drain(server->http);
     uv_timer_start(&server->stop_timer, on_stop_timeout,

@@ -262,7 +262,7 @@ void answer_request(struct server *server, struct http_exchange *exchange)
     struct response *response = &exchange->response;
     bool options = str_is(exchange->request.method, "OPTIONS");
     call->now_ms = server->now_ms;
-    if (server->state >= SERVER_DRAINS) {
+    if (server->state >= SERVER_DRAINS && --server->admitted_count < 0) {
         api_problem(call, PROBLEM_draining, STR_NONE, response);
         return;
     }

@@ -17,8 +17,9 @@
 #define DUE_MAX 1024 /* keys that wait for a lease in memory; more stay in the store */
 #define VOID_PAUSE_MS                                                                              \
     250 /* after a turn that the store could not take, before its own work is tried again */
-#define PLAN_PAUSE_MS 50   /* after a plan that led to no lease */
-#define NOTICE_PAUSE_MS 20 /* between a commit and the look for what to tell */
+#define PLAN_PAUSE_MS 50     /* after a plan that led to no lease */
+#define FAILED_PAUSE_MS 1000 /* after a plan, lease or list that failed by a fault of ours */
+#define NOTICE_PAUSE_MS 20   /* between a commit and the look for what to tell */
 #define EXPIRE_EVERY_MS 60000
 #define EXPIRE_AGAIN_MS 100
 #define EXPIRE_LIMIT 200
@@ -84,7 +85,8 @@ struct server {
     uv_signal_t signals[3];
     int signal_count, handle_count;
     enum server_state state;
-    int drain_turns;
+    int drain_turns,
+        admitted_count; /* admitted: requests that had come before the draining began */
     bool broken, stop_now;
 
     struct http_exchange *requests, **requests_end; /* collected, oldest first */

@@ -91,6 +91,7 @@ static void expire(struct server *server, struct turn *turn)
             server->now_ms + (count == EXPIRE_LIMIT ? EXPIRE_AGAIN_MS : EXPIRE_EVERY_MS);
     } else {
         server->expire_at_ms = server->now_ms + EXPIRE_EVERY_MS;
+        DIAG(DIAG_ERROR, "expire_failed", DIAG_TEXT("why", str_of(call->why)));
     }
 }
 

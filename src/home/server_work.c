@@ -116,6 +116,7 @@ static void due_push(struct server *server, struct str key)
         server->plan_at_ms = 0; /* the store knows it */
         return;
     }
+    assert(key.len <= KEY_MAX_BYTES);
     struct due *due = &server->due[(server->due_first + server->due_count++) % DUE_MAX];
     memcpy(due->key, key.s, key.len);
     due->key_bytes = key.len;
@@ -177,7 +178,9 @@ void work_plan(struct server *server, struct turn *turn)
     }
     struct call *call = turn_call(server, turn);
     if (plan(server->world, call, &request, &result) != RC_OK) {
-        return; /* the turn's end says what that means; the next look comes anyway */
+        server->plan_at_ms = server->now_ms + FAILED_PAUSE_MS;
+        DIAG(DIAG_ERROR, "plan_failed", DIAG_TEXT("why", str_of(call->why)));
+        return;
     }
     server->plan_state = result.more ? result.state : WORK_NONE;
     server->plan_after = STR_NONE;
@@ -207,6 +210,10 @@ void work_lease(struct server *server, struct turn *turn)
         job->rc = deliver_lease(server->world, &job->call, key, &job->lease);
         if (job->rc == RC_OK) {
             job_push(&turn->leased, job);
+            DIAG(DIAG_DEBUG, "lease", DIAG_TEXT("key", job->lease.key),
+                 DIAG_TEXT("request_id", job->call.id),
+                 DIAG_NUMBER("delivery", job->lease.body.delivery),
+                 DIAG_NUMBER("lease_no", job->lease.lease_no));
             server->send_count++;
             server->leased_since_plan++;
             pay_send(server);
@@ -240,6 +247,8 @@ void work_notices(struct server *server, struct turn *turn)
     }
     struct call *call = turn_call(server, turn);
     if (notices_due(server->world, call, (int)min_i64(room, PAGE_MAX), &list) != RC_OK) {
+        server->notice_at_ms = server->now_ms + FAILED_PAUSE_MS;
+        DIAG(DIAG_ERROR, "notices_failed", DIAG_TEXT("why", str_of(call->why)));
         return;
     }
     server->notice_at_ms = list.more ? server->now_ms
