@@ -1,7 +1,7 @@
 /* What the core and the store cost without a network: api_handle on the real SQLite file, a given number of calls in each
  * turn, as the server does it. For profilers (perf, callgrind) and for telling a slow core from a slow wire.
- *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] [--only KIND] FILE
- *                    fills FILE up to N devices, then measures each kind of call */
+ *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] [--only KIND] [--filled] FILE
+ * fills FILE up to N devices, then measures each kind of call */
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "bench_device.h"
@@ -20,6 +20,7 @@ struct bench {
     char credential[256];
     int64_t devices, batch, calls, checkpoint_pages, created;
     uint64_t chance;
+    bool filled; /* by bench_load or an earlier run, up to `devices` */
 };
 
 enum kind { KIND_CREATE, KIND_UPDATE, KIND_GET };
@@ -141,14 +142,20 @@ int main(int argc, char **argv)
 {
     static struct bench bench = {.devices = 100000, .batch = 64, .calls = 50000, .chance = 1};
     static const struct option known[] = {
-        {"devices", 1, NULL, 'd'},          {"batch", 1, NULL, 'b'}, {"calls", 1, NULL, 'c'},
-        {"checkpoint-pages", 1, NULL, 'p'}, {"only", 1, NULL, 'o'},  {NULL, 0, NULL, 0}};
+        {"devices", 1, NULL, 'd'}, {"batch", 1, NULL, 'b'},
+        {"calls", 1, NULL, 'c'},   {"checkpoint-pages", 1, NULL, 'p'},
+        {"only", 1, NULL, 'o'},    {"filled", 0, NULL, 'f'},
+        {NULL, 0, NULL, 0}};
     struct store_sqlite_options options = {.turns = true};
     struct arena arena;
     struct call call;
     const char *only = NULL;
     int given;
     while ((given = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (given == 'f') {
+            bench.filled = true;
+            continue;
+        }
         if (given == 'o') {
             only = optarg;
             continue;
@@ -165,7 +172,8 @@ int main(int argc, char **argv)
     }
     if (optind + 1 != argc) {
         fprintf(stderr, "usage: bench_core [--devices N] [--batch N] [--calls N] "
-                        "[--checkpoint-pages N] [--only create|update|get] FILE\n");
+                        "[--checkpoint-pages N] [--only create|update|get]\n"
+                        "                  [--filled] FILE\n");
         return 2;
     }
     options.checkpoint_pages = (int)bench.checkpoint_pages;
@@ -180,7 +188,11 @@ int main(int argc, char **argv)
         die(&call, argv[optind]);
     }
     make_key(&bench, &arena);
-    measure(&bench, &arena, KIND_CREATE, bench.devices, "fill");
+    if (bench.filled) {
+        bench.created = bench.devices;
+    } else {
+        measure(&bench, &arena, KIND_CREATE, bench.devices, "fill");
+    }
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (!only || strcmp(only, kinds[i]) == 0) {
             measure(&bench, &arena, (enum kind)i, bench.calls, kinds[i]);
