@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +180,34 @@ TEST(a_turn_syncs_once_and_a_turn_without_a_write_not_at_all)
     CHECK_INT(fault_disk.sync_count - syncs, 1);
     close_desk(&desk);
     fault_disk_erase();
+}
+
+static int64_t size_of(const char *path)
+{
+    struct stat about;
+    CHECK_INT(stat(path, &about), 0);
+    return about.st_size;
+}
+
+TEST(the_wal_grows_while_turns_are_large_and_is_carried_over_after_a_small_one)
+{
+    struct desk desk;
+    open_desk(&desk, "t.db", NULL);
+    int64_t empty_bytes = size_of("t.db");
+    char key[32];
+    for (int i = 0; size_of("t.db-wal") < 1200 * 4096; i++) {
+        begin(&desk);
+        for (int j = 0; j < 2000; j++) { /* some 150 pages */
+            snprintf(key, sizeof key, "live/d-%d-%d", i, j);
+            desk_create(&desk, key, "acme");
+        }
+        CHECK_RC(commit_turn(&desk), RC_OK);
+    }
+    CHECK_INT(size_of("t.db"), empty_bytes);
+    create_in_turn(&desk, "live/last");
+    CHECK(size_of("t.db") > empty_bytes + 100 * 4096);
+    check_sound(&desk, "t.db", &(struct store_sqlite_options){.turns = true});
+    close_desk(&desk);
 }
 
 /* ---- a full disk ------------------------------------------------------------------------------- */

@@ -21,7 +21,12 @@
 #include <unistd.h>
 
 #define CACHE_DEFAULT_KIB 16384 /* a larger one was slower: the kernel caches the file as well */
-#define CHECKPOINT_DEFAULT_PAGES 1000
+/* Carrying the WAL over costs two syncs and a write of each page that it holds, once. While turns are large, many wait
+ * for the next one, so the WAL may grow and a page that was written often is carried over once; after a small turn it is
+ * done early and takes milliseconds. 64 MiB are read again after a crash in less than a tenth of a second. */
+#define CHECKPOINT_CALM_PAGES 1000
+#define CHECKPOINT_BUSY_PAGES 16384
+#define TURN_CALM_PAGES 100 /* a turn that wrote less was small */
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -188,6 +193,7 @@ static enum rc checkpoint(struct store_sqlite *self, struct call *call)
 static enum rc finish(struct store_sqlite *self, struct call *call)
 {
     enum rc rc = self->void_rc;
+    int pages_before = self->wal_pages;
     if (rc != RC_OK) {
         snprintf(call->why, sizeof call->why, "%s", self->void_why);
     } else if (self->in_transaction) {
@@ -200,7 +206,8 @@ static enum rc finish(struct store_sqlite *self, struct call *call)
     }
     self->in_transaction = false;
     self->mirror_before = self->mirror;
-    if (self->wal_pages >= self->checkpoint_pages) {
+    bool calm = self->wal_pages - pages_before < TURN_CALM_PAGES;
+    if (self->wal_pages >= (calm ? self->calm_pages : self->busy_pages)) {
         return checkpoint(self, call);
     }
     return RC_OK;
@@ -427,9 +434,11 @@ enum rc store_sqlite_open(struct call *call, const char *path,
                                   .lock_fd = -1,
                                   .turns = options->turns,
                                   .read_only = options->read_only,
-                                  .checkpoint_pages = options->checkpoint_pages > 0
-                                                          ? options->checkpoint_pages
-                                                          : CHECKPOINT_DEFAULT_PAGES};
+                                  .calm_pages = CHECKPOINT_CALM_PAGES,
+                                  .busy_pages = CHECKPOINT_BUSY_PAGES};
+    if (options->checkpoint_pages > 0) {
+        self->calm_pages = self->busy_pages = options->checkpoint_pages;
+    }
     bool is_file = strcmp(path, ":memory:") != 0;
     enum rc rc = is_file ? take_lock(self, call, path) : RC_OK;
     if (rc == RC_OK && is_file && !options->vfs && !self->read_only) {

@@ -44,7 +44,8 @@ struct store_sqlite {
     struct mirror mirror, mirror_before; /* before: as of the last COMMIT */
     struct seen seen[SEEN_COUNT];
     unsigned seen_next;
-    int wal_pages, checkpoint_pages;
+    int wal_pages;              /* in the WAL now */
+    int calm_pages, busy_pages; /* so many are carried over after a small turn, after a large one */
     int64_t expire_log_after, expire_started_at_ms; /* store_sqlite_expire.c */
 };
 
