@@ -2,6 +2,7 @@
 #include "adapters/sap_edm.h"
 
 #include <stdio.h>
+#include <utf8proc.h>
 
 #include "base/text.h"
 
@@ -139,4 +140,24 @@ bool sap_edm_date_read(struct str text, int64_t *ret_at_ms)
     }
     *ret_at_ms = before_1970 ? -number : number;
     return true;
+}
+
+struct str sap_edm_upper(struct arena *arena, struct str text)
+{
+    struct text out;
+    utf8proc_ssize_t at = 0, end = (utf8proc_ssize_t)text.len;
+    text_open(&out, arena, text.len * 2 + 8);
+    while (at < end) {
+        utf8proc_int32_t point = 0;
+        utf8proc_uint8_t bytes[4];
+        utf8proc_ssize_t step =
+            utf8proc_iterate((const utf8proc_uint8_t *)text.s + at, end - at, &point);
+        if (step <= 0) {
+            break;
+        }
+        at += step;
+        utf8proc_ssize_t size = utf8proc_encode_char(utf8proc_toupper(point), bytes);
+        text_add(&out, (struct str){(const char *)bytes, (size_t)size});
+    }
+    return text_str(&out);
 }

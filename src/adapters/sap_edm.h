@@ -4,7 +4,7 @@
 #ifndef ADAPTERS_SAP_EDM_H
 #define ADAPTERS_SAP_EDM_H
 
-#include "base/base.h"
+#include "base/arena.h"
 
 /* clang-format off */
 enum edm { EDM_STRING, EDM_DECIMAL, EDM_DATE, EDM_MOMENT, EDM_BOOLEAN };
@@ -37,6 +37,8 @@ int sap_edm_find(struct str name);
 const char *sap_edm_type_name(enum edm);
 /* Length as ABAP counts it: UTF-16 code units. */
 size_t sap_edm_length(struct str utf8);
+/* Upper case as ABAP makes it: character by character, so that no text grows (sharp s stays). */
+struct str sap_edm_upper(struct arena *, struct str utf8);
 
 /* A day of the proleptic Gregorian calendar, years 0001..9999, as ms since 1970; machines are older than 1970. */
 bool sap_edm_day_read(struct str day, int64_t *ret_at_ms); /* 2026-11-22 */

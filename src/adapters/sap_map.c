@@ -4,7 +4,6 @@
 #include "adapters/sap_map.h"
 
 #include <stdio.h>
-#include <utf8proc.h>
 
 #include "adapters/sap_edm.h"
 #include "base/text.h"
@@ -15,26 +14,6 @@
 #define DATE_TEXT_BYTES 10 /* 2026-11-22 */
 
 /* ---- normal forms ------------------------------------------------------------------------------------ */
-
-struct str sap_map_upper(struct arena *arena, struct str text)
-{
-    struct text out;
-    utf8proc_ssize_t at = 0, end = (utf8proc_ssize_t)text.len;
-    text_open(&out, arena, text.len * 2 + 8);
-    while (at < end) {
-        utf8proc_int32_t point = 0;
-        utf8proc_uint8_t bytes[4];
-        utf8proc_ssize_t step =
-            utf8proc_iterate((const utf8proc_uint8_t *)text.s + at, end - at, &point);
-        if (step <= 0) {
-            break;
-        }
-        at += step;
-        utf8proc_ssize_t size = utf8proc_encode_char(utf8proc_toupper(point), bytes);
-        text_add(&out, (struct str){(const char *)bytes, (size_t)size});
-    }
-    return text_str(&out);
-}
 
 /* 012.50 -> 12.5; zero of any spelling -> "". false: no plain decimal number. */
 static bool decimal_normal(struct arena *arena, struct str text, struct str *ret_text)
@@ -71,7 +50,7 @@ static struct str string_normal(const struct sap_field *field, struct arena *are
         text.len--;
     }
     if (field && field->upper) {
-        text = sap_map_upper(arena, text);
+        text = sap_edm_upper(arena, text);
     }
     bool digits = field && field->alpha && text.len > 1;
     for (size_t i = 0; digits && i < text.len; i++) {
@@ -238,7 +217,7 @@ static enum rc name_form(struct call *call, struct str device_name, enum sap_fro
     }
     TRY(name_key(call, device_name, STR("/device_name"), ret_text));
     if (upper) {
-        *ret_text = sap_map_upper(call->arena, *ret_text);
+        *ret_text = sap_edm_upper(call->arena, *ret_text);
     }
     return RC_OK;
 }

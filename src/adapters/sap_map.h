@@ -38,5 +38,4 @@ const struct sap_field *sap_map_field(const struct sap_config *, struct str name
 
 /* Shared with the wire: one value in normal form. "" = empty. */
 struct str sap_map_normal(const struct sap_field *, struct arena *, yyjson_val *value);
-struct str sap_map_upper(struct arena *, struct str);
 #endif

@@ -1,28 +1,6 @@
 /* A request's body onto the values of a row: unknown properties, wrong literals and lengths are refused, fields that
  * cannot be updated are ignored in silence as SAP does, upper case is made. */
-#include <utf8proc.h>
-
 #include "adapters/sap_mock_parts.h"
-
-static struct str upper(struct arena *arena, struct str text)
-{
-    struct text out;
-    utf8proc_ssize_t at = 0, end = (utf8proc_ssize_t)text.len;
-    text_open(&out, arena, text.len * 2 + 8);
-    while (at < end) {
-        utf8proc_int32_t point = 0;
-        utf8proc_uint8_t bytes[4];
-        utf8proc_ssize_t step =
-            utf8proc_iterate((const utf8proc_uint8_t *)text.s + at, end - at, &point);
-        if (step <= 0) {
-            break;
-        }
-        at += step;
-        utf8proc_ssize_t size = utf8proc_encode_char(utf8proc_toupper(point), bytes);
-        text_add(&out, (struct str){(const char *)bytes, (size_t)size});
-    }
-    return text_str(&out);
-}
 
 /* -12.5 with at most precision digits, scale of them behind the point; made to SAP's form 12.500. */
 static bool decimal(struct arena *arena, struct str text, const struct edm_field *field,
@@ -85,7 +63,7 @@ static bool take_value(struct sap_op *op, const struct edm_field *field, yyjson_
                text.s[text.len - 1] == ' ') { /* CHAR fields keep no blanks at their end */
             text.len--;
         }
-        text = field->upper ? upper(op->arena, text) : text;
+        text = field->upper ? sap_edm_upper(op->arena, text) : text;
         if (field->max && sap_edm_length(text) > (size_t)field->max) {
             sap_op_fail(op, 400, "/IWBEP/CM_MGW_RT/176", field->name,
                         "Property '%s' is longer than %d", field->name, field->max);
