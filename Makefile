@@ -106,10 +106,11 @@ all_objects = $(call objects,$(lib_src) $(wildcard src/home/*.c tests/*.c bench/
 tidy: $(all_objects:.o=.tidy)
 %.tidy: %.o .clang-tidy
 	@clang-tidy-14 --quiet $(*:$(B)/obj/%=%).c -- $(how) 2> $@ || { cat $@; rm $@; exit 1; }
-# Leaks are left to the leak check of every test: gcc loses sight of a struct whose first member's address is passed on.
+# Leaks are left to the leak check of every test, NULL to clang: gcc 12 loses sight of what is inside a larger struct.
 analyze: $(patsubst %.o,%.analyzed,$(filter $(B)/obj/src/%,$(all_objects)))
 %.analyzed: %.o
-	@$(cc) $(how) -O1 -fanalyzer -Wno-analyzer-malloc-leak -fdiagnostics-path-format=none -Werror -c $(*:$(B)/obj/%=%).c -o $@
+	@$(cc) $(how) -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-dereference \
+	    -fdiagnostics-path-format=none -Werror -c $(*:$(B)/obj/%=%).c -o $@
 
 -include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d)
 

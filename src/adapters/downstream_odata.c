@@ -126,7 +126,7 @@ static bool resolve(struct run *run)
     struct call *call = run->talk.call;
     struct sap_entity found[2];
     struct str value;
-    int count;
+    int count = 0;
     run->ref = STR_NONE;
     if (sap_map_search(run->config, call, run->lease->device_name, &value) != RC_OK) {
         return end_as(run, SAP_IS_PERMANENT, "the device name has no form for the search");

@@ -165,7 +165,7 @@ struct str strict_address(struct strict *strict, const char *name, bool allow_ht
                           struct str fallback)
 {
     struct str url = strict_text(strict, name, fallback);
-    struct str rest = url;
+    struct str rest;
     bool plain = str_starts(url, STR("http://"));
     if (!url.len) {
         return url;
