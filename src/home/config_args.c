@@ -26,9 +26,9 @@ static size_t collect_flags(const struct args *args, const char **ret_flags)
         if (strcmp(args->given[i].option->name, "set") == 0) {
             ret_flags[count++] = value;
         } else if (find_setting(args, args->given[i].option, &id) == RC_OK) {
-            ret_flags[count++] = arena_printf(args->arena, "%s=%s", config_setting(id)->name,
-                                              value ? value : "yes")
-                                     .s;
+            ret_flags[count++] =
+                arena_printf(args->arena, "%s=%s", config_setting(id)->name, value ? value : "yes")
+                    .s;
         }
     }
     return count;
