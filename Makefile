@@ -51,7 +51,6 @@ programs := $(if $(wildcard src/home/main_hourbell.c),$(B)/hourbell)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.SUFFIXES:
 .PHONY: all build where tests tidy analyze run demo demo-import test test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
     generate dist clean help FORCE
 
