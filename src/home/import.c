@@ -389,6 +389,7 @@ void import_run(struct import *import)
     import->begun_at_ms = import->moved_at_ms = import->saved_at_ms =
         import_now_ms(CLOCK_MONOTONIC);
     import->begun_lines = import->state.line_count;
+    save(import); /* before the first line leaves: without its id nobody could repeat it */
     while (import->exit_code == EXIT_DONE) {
         while (!import->at_end && import->exit_code == EXIT_DONE &&
                import->next - import->first < import->slot_count) {

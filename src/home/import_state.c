@@ -1,5 +1,5 @@
-/* The state of an import as a small JSON file, replaced as a whole by rename. It is not synced: what a crash
- * of the machine takes is only sent again. */
+/* The state of an import as a small JSON file, replaced as a whole by rename. The first one is synced, since the
+ * idempotency keys follow from the id in it; of later ones a crash of the machine takes only what is sent again. */
 #include "home/import_state.h"
 
 #include <errno.h>
@@ -178,6 +178,7 @@ enum rc import_state_save(struct arena *arena, struct import_state *state)
         return RC_BROKEN;
     }
     bool whole = write(fd, text.s, text.len) == (ssize_t)text.len;
+    whole = whole && (state->line_count > 0 || fsync(fd) == 0);
     whole = close(fd) == 0 && whole;
     return whole && rename(beside.s, state->path) == 0 ? RC_OK : RC_BROKEN;
 }
