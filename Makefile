@@ -35,7 +35,7 @@ CFLAGS := -std=gnu11 -g $(if $(clang),-gdwarf-4) -fPIE -fno-omit-frame-pointer -
 CPPFLAGS := -D_GNU_SOURCE -Isrc -Itests -isystem build/deps/usr/include -isystem build/deps/src \
     $(shell pkg-config --cflags $(packages) 2> /dev/null) -include src/base/banned.h -MD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now $(filter-out -fsanitize=fuzzer-no-link,$(mode_$(MODE)))
-LDLIBS = $(B_yyjson) $(wildcard build/deps/usr/lib/*/libllhttp.a) $(shell pkg-config --libs $(packages) 2> /dev/null) -lpthread
+LDLIBS = $(B_yyjson) $(wildcard build/deps/usr/lib/*/libllhttp.a) $(shell pkg-config --libs $(filter-out libcurl,$(packages)) 2> /dev/null) -lpthread# src/adapters/curl_load.c loads libcurl
 B_yyjson := $(if $(filter fuzz,$(MODE)),$(B)/libyyjson.a,build/deps/libyyjson.a)
 
 # --- what is built ---------------------------------------------------------------------------------------------------

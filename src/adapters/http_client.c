@@ -120,14 +120,10 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 enum rc http_client_open(struct call *call, const struct http_client_options *options,
                          struct http_client **ret_client)
 {
-    pthread_once(&curl_once, curl_start);
     struct http_client *client = calloc(1, sizeof(*client));
-    CURL *easy = curl_started == CURLE_OK && client ? curl_easy_init() : NULL;
-    if (!easy) {
-        free(client);
-        return call_why(call, RC_BROKEN, "libcurl did not start");
+    if (!client) {
+        return call_why(call, RC_BROKEN, "out of memory");
     }
-    client->easy = easy;
     client->options = *options;
     if (options->proxy.len >= sizeof(client->proxy) ||
         options->ca_file.len >= sizeof(client->ca_file)) {
@@ -142,10 +138,10 @@ enum rc http_client_open(struct call *call, const struct http_client_options *op
 
 void http_client_close(struct http_client *client)
 {
-    if (client) {
+    if (client && client->easy) {
         curl_easy_cleanup(client->easy);
-        free(client);
     }
+    free(client);
 }
 
 static void list_free(struct curl_slist **list)
@@ -264,9 +260,24 @@ static enum inbound_end end_of(struct running *running, CURLcode code)
     return code == CURLE_OPERATION_TIMEDOUT ? INBOUND_TIMEOUT : INBOUND_LOST;
 }
 
+/* libcurl starts at the first request, see curl_load.c. */
+static bool is_started(struct http_client *client)
+{
+    pthread_once(&curl_once, curl_start);
+    if (!client->easy && curl_started == CURLE_OK) {
+        client->easy = curl_easy_init();
+    }
+    return client->easy != NULL;
+}
+
 void http_client_perform(struct http_client *client, struct call *call, struct clock *clock,
                          const struct outbound *outbound, struct inbound *ret_answer)
 {
+    if (!is_started(client)) {
+        *ret_answer =
+            (struct inbound){.end = INBOUND_NO_CONNECTION, .why = STR("libcurl did not start")};
+        return;
+    }
     /* "Expect:" = do not ask for 100 Continue */
     CLEANUP(list_free) struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
     struct str method = arena_copy(call->arena, outbound->method);

@@ -23,7 +23,7 @@ struct http_client_options {
 };
 
 struct http_client;
-/* fails: RC_BROKEN libcurl did not start. The strings of the options are copied. */
+/* fails: RC_BROKEN out of memory, too long a name. The strings of the options are copied. */
 MUST enum rc http_client_open(struct call *, const struct http_client_options *,
                               struct http_client **ret_client);
 void http_client_close(struct http_client *);
