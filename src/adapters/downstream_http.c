@@ -381,28 +381,70 @@ static bool leaf_is_there(struct call *call, yyjson_val *patch, yyjson_val *docu
     return found && equal_values(call, sent, found);
 }
 
-static void compare(struct ask *ask, yyjson_val *document)
+/* What was looked for and found there: of all that was sent, and of what that would have changed. */
+struct found {
+    size_t wanted, there, changed_there;
+};
+
+/* A whole document names no member that went, so what the base had and the target lacks is asked about here:
+ * else the state from before the send would pass for the state after it. */
+static enum rc find_gone(struct ask *ask, yyjson_val *document, yyjson_val *target,
+                         struct found *found)
 {
     struct leaf *leaves;
-    yyjson_val *patch;
-    size_t count, there = 0;
-    struct str bytes = ask->lease->body.bytes;
-    if (json_read(ask->call->arena, bytes, JSON_MAX_DEPTH, &patch, NULL) != RC_OK ||
-        document_leaves(ask->call, bytes, &leaves, &count) != RC_OK) {
-        settle_as(ask, OUTCOME_UNSURE, "AMBIGUOUS", false);
-        return;
+    size_t count = 0;
+    if (ask->lease->base.len) {
+        TRY(document_leaves(ask->call, ask->lease->base, &leaves, &count));
     }
     for (size_t i = 0; i < count; i++) {
-        there += leaf_is_there(ask->call, patch, document, leaves[i].pointer);
+        struct str pointer = leaves[i].pointer;
+        if (!yyjson_ptr_getn(target, pointer.s, pointer.len)) {
+            yyjson_val *value = yyjson_ptr_getn(document, pointer.s, pointer.len);
+            bool gone = !value || yyjson_is_null(value);
+            found->wanted++;
+            found->there += gone;
+            found->changed_there += gone;
+        }
     }
-    if (there == count) {
+    return RC_OK;
+}
+
+static enum rc find(struct ask *ask, yyjson_val *document, struct found *found)
+{
+    struct leaf *leaves;
+    yyjson_val *patch, *target, *base = NULL;
+    size_t count;
+    const struct lease *lease = ask->lease;
+    struct arena *arena = ask->call->arena;
+    TRY(json_read(arena, lease->body.bytes, JSON_MAX_DEPTH, &patch, NULL));
+    TRY(json_read(arena, lease->body.target, JSON_MAX_DEPTH, &target, NULL));
+    if (lease->base.len) {
+        TRY(json_read(arena, lease->base, JSON_MAX_DEPTH, &base, NULL));
+    }
+    TRY(document_leaves(ask->call, lease->body.bytes, &leaves, &count));
+    for (size_t i = 0; i < count; i++) {
+        bool there = leaf_is_there(ask->call, patch, document, leaves[i].pointer);
+        bool was_there = base && leaf_is_there(ask->call, patch, base, leaves[i].pointer);
+        found->wanted++;
+        found->there += there;
+        found->changed_there += there && !was_there;
+    }
+    return find_gone(ask, document, target, found);
+}
+
+static void compare(struct ask *ask, yyjson_val *document)
+{
+    struct found found = {0};
+    if (find(ask, document, &found) != RC_OK) {
+        settle_as(ask, OUTCOME_UNSURE, "AMBIGUOUS", false);
+    } else if (found.there == found.wanted) {
         settle_as(ask, OUTCOME_EFFECT, "DONE", false);
         ask->out->detail = STR("the values are there");
-        return;
+    } else {
+        settle_as(ask, OUTCOME_NO_EFFECT, "CONFLICT", true);
+        ask->out->detail = STR("the values are not there");
+        ask->out->partial = found.changed_there > 0;
     }
-    settle_as(ask, OUTCOME_NO_EFFECT, "CONFLICT", true);
-    ask->out->detail = STR("the values are not there");
-    ask->out->partial = there > 0;
 }
 
 static void plain_read_back(struct downstream *port, struct call *call, struct world *world,

@@ -209,11 +209,26 @@ static enum rc look_later(struct world *world, struct call *call, struct draft *
     return RC_NOT_DUE;
 }
 
+/* What the downstream held before this seal, whatever the mapping was then: members that went since must be gone there. */
+static enum rc held_before(struct world *world, struct call *call, const struct device *device,
+                           struct str *ret_base)
+{
+    struct body base;
+    *ret_base = STR_NONE;
+    if (!device->base) {
+        return RC_OK;
+    }
+    TRY(store_body_get(world->store, call, device->key, device->base, &base));
+    *ret_base = base.target;
+    return RC_OK;
+}
+
 static enum rc lease_again(struct world *world, struct call *call, const struct device *device,
                            const struct breaker *breaker, struct lease *ret_lease)
 {
     struct draft draft;
     struct body body;
+    struct str base;
     int64_t at_ms, earlier_at_ms = device->flight.send_before_at_ms;
     struct downstream *downstream = world_downstream(world, device->realm);
     enum lease_mode mode = downstream->reads_back ? LEASE_READ_BACK : LEASE_RESEND;
@@ -226,6 +241,7 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
         return look_later(world, call, &draft, at_ms);
     }
     TRY(store_body_get(world->store, call, device->key, flight->delivery, &body));
+    TRY(held_before(world, call, device, &base));
     if (device->work == WORK_FLIGHT) {
         struct outcome outcome = {.class = OUTCOME_UNSURE, .code = STR("LEASE_LOST")};
         outcome.detail = STR("the sender did not report before its lease ended");
@@ -243,6 +259,7 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
     }
     TRY(log_commit(world, call, &draft));
     lease_fill(call, &draft.device, &body, mode, ret_lease);
+    ret_lease->base = base;
     ret_lease->earlier_sent_at_ms = earlier_at_ms;
     return RC_OK;
 }
