@@ -216,12 +216,18 @@ TEST(auth_deleted_key_opens_nothing_and_stays_as_a_record)
     struct principal principal;
     struct key key, there;
     engine_open(&engine);
-    struct str id = made(customer_new(), &credential).id;
+    key = made(customer_new(), &credential);
+    struct str id = key.id, secrets_sha = key.secrets[0].sha;
     CHECK_RC(auth_delete(&engine.world, engine_call(&engine), STR("k_operator"), id, &key), RC_OK);
     CHECK(key.deleted_at_ms > 0);
     CHECK_RC(with_key(credential, &principal), RC_INVALID);
     CHECK_RC(store_key_get(engine.store, engine_call(&engine), id, &there), RC_OK);
     CHECK(there.deleted_at_ms > 0 && there.secrets[0].sha.len == 0);
+    there.secrets[0].sha = secrets_sha; /* even if they were still there */
+    there.version++;
+    CHECK_RC(store_commit(engine.store, engine_call(&engine), &(struct change){.api_key = &there}),
+             RC_OK);
+    CHECK_RC(with_key(credential, &principal), RC_INVALID);
     CHECK_RC(auth_delete(&engine.world, engine_call(&engine), STR("k_operator"), id, &key),
              RC_NOT_FOUND);
     CHECK_RC(auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, 0, &key,
