@@ -663,3 +663,50 @@ TEST(some_values_there_and_others_not_is_partial)
     CHECK(outcome.partial);
     fixture_sap_close(&fixture);
 }
+
+/* P9: OAuth 2.0: one token for many requests, renewed before its end, and once after a 401 */
+TEST(a_bearer_token_is_fetched_kept_renewed_and_replaced)
+{
+    static char mapping[8192];
+    struct fixture_sap fixture;
+    const char *none = "{\"type\":\"none\"}", *at = strstr(downstream_mock_mapping, none);
+    (void)snprintf(mapping, sizeof(mapping),
+                   "%.*s{\"type\":\"oauth2_client_credentials\",\"client_id\":\"secret:sap/"
+                   "user\",\"client_secret\":\"secret:sap/password\","
+                   "\"token_url\":\"http://127.0.0.1:8181" SAP_MOCK_TOKEN "\",\"scope\":\"a b\"}%s",
+                   (int)(at - downstream_mock_mapping), downstream_mock_mapping, at + strlen(none));
+    fixture_sap_open(&fixture, mapping, &guarded);
+    struct str ref = create_pump(&fixture);
+    CHECK_STR(sap_mock_log_at(fixture.sap, 0)->target, SAP_MOCK_TOKEN);
+    size_t first = sap_mock_log_count(fixture.sap);
+    CHECK_INT(first, 4); /* token, session, search, create */
+    CHECK_STR(
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"b\"}", ref.s).code,
+        "DONE");
+    CHECK_INT(sap_mock_log_count(fixture.sap), first + 3); /* read, write, read: no new token */
+    clock_manual_advance(&fixture.clock, 3541000);
+    CHECK_STR(fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"b\"}",
+                                  "{\"description\":\"c\"}", ref.s)
+                  .code,
+              "DONE");
+    sap_mock_fault(
+        fixture.sap,
+        &(struct sap_fault){.method = STR("PATCH"), .status = 401, .message = STR("expired")});
+    struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"c\"}",
+                                                 "{\"description\":\"d\"}", ref.s);
+    CHECK_STR(outcome.code, "DONE");
+    CHECK_INT(fixture_sap_effects(&fixture), 4);
+    CHECK_HAS_NOT(outcome.data, "Bearer");
+    sap_mock_fault(fixture.sap,
+                   &(struct sap_fault){
+                       .method = STR("PATCH"), .status = 401, .message = STR("no"), .times = 2});
+    outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"d\"}",
+                                  "{\"description\":\"e\"}", ref.s);
+    CHECK_STR(outcome.code, "AUTH");
+    CHECK(outcome.auth);
+    fixture.password = STR("wrong");
+    clock_manual_advance(&fixture.clock, 3541000);
+    downstream_check(fixture.downstream, &fixture.call, &fixture.world, &outcome);
+    CHECK_STR(outcome.code, "AUTH");
+    fixture_sap_close(&fixture);
+}

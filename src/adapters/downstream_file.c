@@ -111,6 +111,18 @@ enum rc downstream_file_open(struct call *call, struct str kind, struct str path
     return RC_OK;
 }
 
+enum rc downstream_file_inspect(struct downstream *port, struct call *call, struct world *world,
+                                struct str *ret_findings)
+{
+    const struct opened *opened = all_opened;
+    while (opened && opened->port != port) {
+        opened = opened->next;
+    }
+    *ret_findings = STR("");
+    return opened && opened->odata ? downstream_odata_inspect(port, call, world, ret_findings)
+                                   : RC_OK;
+}
+
 void downstream_file_close(struct downstream *port)
 {
     struct opened **link = &all_opened;

@@ -13,6 +13,9 @@
  *   fails  RC_NOT_FOUND file or secret · RC_INVALID · RC_BROKEN; call->why says what */
 MUST enum rc downstream_file_open(struct call *, struct str kind, struct str path, struct secrets *,
                                   int slots, struct downstream **ret_downstream);
+/* What the downstream says about the mapping, as downstream_odata_inspect; a plain downstream says nothing. */
+MUST enum rc downstream_file_inspect(struct downstream *, struct call *, struct world *,
+                                     struct str *ret_findings);
 /* Of a port that downstream_file_open gave. NULL does nothing. */
 void downstream_file_close(struct downstream *);
 

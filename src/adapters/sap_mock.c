@@ -450,6 +450,10 @@ static void front(struct sap_op *op)
     if (!sap_op_logged_on(op)) {
         return;
     }
+    if (kind == SAP_TOKEN) {
+        sap_op_give_bearer(op);
+        return;
+    }
     bool root = kind == SAP_ROOT || kind == SAP_ROOT_BARE;
     if (root && switches[SAP_MOCK_redirect_away]) {
         op->answer->status = 302;

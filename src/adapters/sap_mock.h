@@ -10,6 +10,8 @@
 #include "core/model.h"
 
 #define SAP_MOCK_ROOT "/sap/opu/odata/sap/API_EQUIPMENT"
+#define SAP_MOCK_TOKEN                                                                             \
+    "/sap/bc/sec/oauth2/token" /* OAuth 2.0 client credentials: user and password are the client's */
 #define SAP_MOCK_CONTROL "/_mock/"
 
 /* name, default, help */
@@ -23,6 +25,7 @@
     X(redirect_away, 0, "the root redirects to another host") \
     X(logon_html, 0, "a failed logon gives 200 and a logon page; 0: 401") \
     X(lock_after, 3, "failed logons that lock the user") \
+    X(bearer_s, 3600, "lifetime of an OAuth 2.0 token") \
     X(etags, 1, "entities have an ETag; 0: none") \
     X(if_match_status, 428, "answer to a missing If-Match; 412 as old gateways; 0: not needed") \
     X(update_status, 204, "answer to an update; 200: with the entity") \

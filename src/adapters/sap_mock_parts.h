@@ -52,6 +52,8 @@ struct sap_mock {
     struct sap_rows rows;
     struct sap_session sessions[SAP_SESSIONS_MAX];
     uint64_t token_count;
+    char bearer[33]; /* the one valid token; "" = none */
+    int64_t bearer_until_ms;
     int64_t failed_logons;
     bool locked;
     struct sap_fault_item *faults, **faults_end;
@@ -66,6 +68,7 @@ struct sap_mock {
 
 /* What a target names. */
 enum sap_target_kind {
+    SAP_TOKEN,
     SAP_ROOT,
     SAP_ROOT_BARE,
     SAP_METADATA,
@@ -111,6 +114,7 @@ struct str sap_op_error_json(struct sap_op *, struct str code, struct str messag
 bool sap_op_logged_on(struct sap_op *);
 bool sap_op_token_is_right(struct sap_op *);
 void sap_op_give_token(struct sap_op *);
+void sap_op_give_bearer(struct sap_op *);
 /* sap_mock_repeat.c: execute a write, at most once for its repeat id; note an id whose request runs late */
 void sap_op_execute_once(struct sap_op *);
 void sap_op_repeat_running(struct sap_op *);

@@ -128,18 +128,46 @@ static bool password_is_right(struct sap_op *op)
     return str_equal(user, options->user) && str_equal(plain, options->password);
 }
 
+void sap_op_give_bearer(struct sap_op *op)
+{
+    struct sap_mock *mock = op->mock;
+    struct str form = op->request->body;
+    if (!str_is(op->request->method, "POST") ||
+        !str_starts(form, STR("grant_type=client_credentials"))) {
+        op->answer->status = 400;
+        op->answer->body = STR("{\"error\":\"unsupported_grant_type\"}");
+    } else {
+        make_token(mock, mock->bearer);
+        mock->bearer_until_ms = op->now_ms + mock->switches[SAP_MOCK_bearer_s] * 1000;
+        op->answer->status = 200;
+        op->answer->body = arena_printf(
+            op->arena, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld}",
+            mock->bearer, (long long)mock->switches[SAP_MOCK_bearer_s]);
+    }
+    sap_op_add_header(op, "Content-Type", STR("application/json"));
+}
+
+static bool bearer_is_right(const struct sap_op *op, struct str header)
+{
+    const struct sap_mock *mock = op->mock;
+    return mock->bearer[0] && str_is(str_from(header, strlen("Bearer ")), mock->bearer) &&
+           op->now_ms < mock->bearer_until_ms;
+}
+
 bool sap_op_logged_on(struct sap_op *op)
 {
     struct sap_mock *mock = op->mock;
     if (op->late || !mock->options.user.len) {
         return true;
     }
-    bool right = password_is_right(op);
+    struct str header = sap_op_header(op->request, "authorization");
+    bool bearer = str_starts(header, STR("Bearer "));
+    bool right = bearer ? bearer_is_right(op, header) : password_is_right(op);
     if (right && !mock->locked) {
         mock->failed_logons = 0;
         return true;
     }
-    if (!right) {
+    if (!right && !bearer) { /* a token is no password: nobody is locked for an old one */
         mock->failed_logons++;
         mock->locked = mock->locked || mock->failed_logons >= mock->switches[SAP_MOCK_lock_after];
     }

@@ -83,6 +83,10 @@ static void read_option(struct arena *arena, struct str option, struct sap_targe
 static void read_path(struct arena *arena, struct str path, struct sap_target *target)
 {
     struct str rest, plain;
+    if (str_is(path, SAP_MOCK_TOKEN)) {
+        target->kind = SAP_TOKEN;
+        return;
+    }
     if (!str_starts(path, STR(SAP_MOCK_ROOT))) {
         return;
     }

@@ -24,11 +24,12 @@ int cmd_keys_create(const struct args *);
 int cmd_keys_rotate(const struct args *);
 int cmd_keys_delete(const struct args *);
 
-int cmd_import(const struct args *);  /* cmd_import.c */
-int cmd_export(const struct args *);  /* cmd_export.c */
-int cmd_backup(const struct args *);  /* cmd_backup.c */
-int cmd_restore(const struct args *); /* cmd_restore.c */
-int cmd_check(const struct args *);   /* cmd_check.c */
-int cmd_version(const struct args *); /* cmd_version.c */
+int cmd_import(const struct args *);           /* cmd_import.c */
+int cmd_export(const struct args *);           /* cmd_export.c */
+int cmd_backup(const struct args *);           /* cmd_backup.c */
+int cmd_restore(const struct args *);          /* cmd_restore.c */
+int cmd_check(const struct args *);            /* cmd_check.c */
+int cmd_check_downstream(const struct args *); /* cmd_check_downstream.c */
+int cmd_version(const struct args *);          /* cmd_version.c */
 
 #endif

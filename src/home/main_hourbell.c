@@ -33,6 +33,13 @@ static const struct option config_options[] = {
     {"check", 0, OPTION_FLAG, false, NULL, "print only what is wrong", 0, 0},
     END};
 
+static const struct option check_downstream_options[] = {
+    {"file", 'f', OPTION_FILE, false, "FILE", "settings file; else HOURBELL_CONF, /etc/hourbell/hourbell.conf", 0, 0},
+    {"set", 's', OPTION_TEXT, true, "NAME=VALUE", "one setting; stronger than environment and file", 0, 0},
+    {"downstream-file", 0, OPTION_FILE, false, "FILE", "the mapping; else as the settings say", 0, 0},
+    {"secrets-file", 0, OPTION_FILE, false, "FILE", "file with secrets, one name=value per line", 0, 0},
+    END};
+
 static const struct option mock_sap_options[] = {
     {"bind", 'b', OPTION_TEXT, false, "ADDRESS", "address and port to listen on (default 127.0.0.1:8181); port 0: any free one", 0, 0},
     {"control", 0, OPTION_FLAG, false, NULL, "open the control paths /_mock/... for tests", 0, 0},
@@ -220,6 +227,11 @@ static const struct command commands[] = {
      .operands = {{"BACKUP", "the backup's file", false, false}, {"DATA_DIR", "the data folder", false, false}},
      .exits = "10 11 13",
      .examples = {{"hourbell restore hourbell-20261122T110000Z.db /var/lib/hourbell", "after a lost disk"}}},
+    {.name = "check downstream", .help = "log on to the downstream and hold its fields against the mapping", .options = check_downstream_options,
+     .text = "Reads the settings and the mapping as the server would, makes one authenticated round trip, and compares the service's "
+             "$metadata with the mapping: set, keys, types, lengths, what may be created and updated. Writes nothing.",
+     .has_settings = false, .run = cmd_check_downstream, .exits = "12 13 14",
+     .examples = {{"hourbell check downstream --secrets-file secrets", "before the first start against a new system"}}},
     {.name = "check", .help = "replay every log of a backup or of a stopped server's data against the rules",
      .options = check_options, .run = cmd_check, .is_client = true,
      .text = "Reads only. Proves that names are unique, that each log is complete and its chain of hashes unbroken, that each document is "
