@@ -160,10 +160,12 @@ static void open_listener(struct mock *mock, int port)
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
+    int on = 1;
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = LISTENER};
     mock->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     mock->listener_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (mock->epoll_fd < 0 || mock->listener_fd < 0 ||
+        setsockopt(mock->listener_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(mock->listener_fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(mock->listener_fd, 4096) != 0 ||
         getsockname(mock->listener_fd, (struct sockaddr *)&address, &len) != 0 ||

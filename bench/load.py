@@ -242,7 +242,8 @@ class Bench:
         mock = subprocess.Popen([str(self.built / "bench_mock"), "--port", str(port), "--delay-ms", str(DRAIN_DELAY_MS)],
                                 stdout=subprocess.PIPE, text=True)
         try:
-            mock.stdout.readline()
+            if not mock.stdout.readline().startswith("listening"):
+                sys.exit("bench: bench_mock does not start")
             many = {"downstream_port": port, "downstream_concurrency": DRAIN_CONCURRENCY, "downstream_rps": 0}
             with self.hourbell("drain", window="1s", **many) as server:
                 self.operate(server, "/downstream/actions", action="hold", reason="the bench collects")
