@@ -155,6 +155,61 @@ TEST(P1_a_full_disk_gives_503_to_the_whole_turn_and_loses_nothing)
     fault_disk_erase();
 }
 
+/* Three creates in one write of the client, so of one turn. out: all answers. */
+static struct str create_three(int round)
+{
+    struct rig_client client;
+    struct str all = STR_NONE;
+    for (int i = 0; i < 3; i++) {
+        struct str body = arena_printf(&rig.arena, "{\"device_name\":\"round %d-%d\"}", round, i);
+        all = arena_printf(&rig.arena,
+                           STR_FMT
+                           "POST /create-device HTTP/1.1\r\nHost: a\r\n%s" STR_FMT
+                           "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n" STR_FMT,
+                           STR_ARG(all), i == 2 ? "Connection: close\r\n" : "",
+                           STR_ARG(rig.customer), body.len, STR_ARG(body));
+    }
+    rig_connect(&rig, &client);
+    rig_send(&client, all);
+    return rig_receive(&rig, &client);
+}
+
+static int answers_of(struct str got, const char *line)
+{
+    int count = 0;
+    for (const char *at = got.s;
+         (at = memmem(at, got.len - (size_t)(at - got.s), line, strlen(line)));) {
+        at += strlen(line);
+        count++;
+    }
+    return count;
+}
+
+/* P1: the group commit fails in the middle of a batch, wherever that is. */
+TEST(P1_a_disk_that_fills_up_at_any_write_of_a_turn_voids_the_whole_turn)
+{
+    int void_count = 0;
+    rig_open(&rig, fault_vfs(), NULL);
+    for (int n = 1; n < 40; n++) {
+        fault_disk.fail_write_in = n;
+        struct str got = create_three(n);
+        int made = answers_of(got, "HTTP/1.1 201 "), busy = answers_of(got, "HTTP/1.1 503 ");
+        CHECK(made + busy == 3 && (made == 0 || busy == 0));
+        fault_disk.fail_write_in = 0;
+        fault_disk.full = false;
+        if (busy) {
+            void_count++;
+            CHECK_HAS(rig_ask(&rig, "GET", arena_printf(&rig.arena, "/devices/round%%20%d-0", n).s,
+                              rig.customer, ""),
+                      "HTTP/1.1 404 ");
+            CHECK_INT(answers_of(create_three(n), "HTTP/1.1 201 "), 3);
+        }
+    }
+    CHECK(void_count > 3);
+    rig_close(&rig);
+    fault_disk_erase();
+}
+
 TEST(P2_a_lease_of_a_void_turn_is_not_sent)
 {
     rig_open(&rig, fault_vfs(), NULL);
