@@ -1,6 +1,6 @@
 /* What the core and the store cost without a network: api_handle on the real SQLite file, a given number of calls in each
  * turn, as the server does it. For profilers (perf, callgrind) and for telling a slow core from a slow wire.
- *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] [--only KIND] [--filled] FILE
+ *   bench_core [--devices N] [--batch N] [--calls N] [--checkpoint-pages N] [--cache-kib N] [--only KIND] [--filled] FILE
  * fills FILE up to N devices, then measures each kind of call */
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
@@ -18,7 +18,7 @@ struct bench {
     struct clock_system clock;
     struct downstream downstream;
     char credential[256];
-    int64_t devices, batch, calls, checkpoint_pages, created;
+    int64_t devices, batch, calls, checkpoint_pages, cache_kib, created;
     uint64_t chance;
     bool filled; /* by bench_load or an earlier run, up to `devices` */
 };
@@ -142,10 +142,9 @@ int main(int argc, char **argv)
 {
     static struct bench bench = {.devices = 100000, .batch = 64, .calls = 50000, .chance = 1};
     static const struct option known[] = {
-        {"devices", 1, NULL, 'd'}, {"batch", 1, NULL, 'b'},
-        {"calls", 1, NULL, 'c'},   {"checkpoint-pages", 1, NULL, 'p'},
-        {"only", 1, NULL, 'o'},    {"filled", 0, NULL, 'f'},
-        {NULL, 0, NULL, 0}};
+        {"devices", 1, NULL, 'd'},          {"batch", 1, NULL, 'b'},     {"calls", 1, NULL, 'c'},
+        {"checkpoint-pages", 1, NULL, 'p'}, {"cache-kib", 1, NULL, 'k'}, {"only", 1, NULL, 'o'},
+        {"filled", 0, NULL, 'f'},           {NULL, 0, NULL, 0}};
     struct store_sqlite_options options = {.turns = true};
     struct arena arena;
     struct call call;
@@ -164,6 +163,7 @@ int main(int argc, char **argv)
                           : given == 'b' ? &bench.batch
                           : given == 'c' ? &bench.calls
                           : given == 'p' ? &bench.checkpoint_pages
+                          : given == 'k' ? &bench.cache_kib
                                          : NULL;
         if (!number || (*number = strtoll(optarg, NULL, 10)) < 1) {
             optind = argc + 1;
@@ -172,11 +172,12 @@ int main(int argc, char **argv)
     }
     if (optind + 1 != argc) {
         fprintf(stderr, "usage: bench_core [--devices N] [--batch N] [--calls N] "
-                        "[--checkpoint-pages N] [--only create|update|get]\n"
+                        "[--checkpoint-pages N] [--cache-kib N] [--only create|update|get]\n"
                         "                  [--filled] FILE\n");
         return 2;
     }
     options.checkpoint_pages = (int)bench.checkpoint_pages;
+    options.cache_kib = (int)bench.cache_kib;
     arena_open(&arena, 0);
     settings_default(&bench.settings);
     clock_system_open(&bench.clock);
