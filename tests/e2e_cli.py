@@ -185,6 +185,7 @@ def bash_completes_commands_options_words_and_files(folder):
     assert "--idempotency-key" in complete("update", "--i") and "--url" in complete("update", "--u")
     assert complete("import", "READ") == ["README.md"]
     assert complete("create", "--file", "READ") == ["README.md"]
+    assert complete("create", "READ") == [] and complete("keys", "list", "READ") == []
     assert "serve" in complete("help", "ser")
 
 
@@ -614,6 +615,12 @@ def a_damaged_database_is_found(folder):
         found = [json.loads(line) for line in run("check", forged, "--json", code=1)[0].splitlines()]
         assert found[-1]["findings"] == len(found) - 1 > 0, found
         assert "--accept-findings" in run("restore", forged, os.path.join(folder, "r"), code=1)[1]
+    shutil.copy(backup, forged)
+    database = sqlite3.connect(forged)
+    database.execute("UPDATE device SET from_seq = 99 WHERE key = 'live/pump-7'")
+    database.commit()
+    database.close()
+    assert "a record cannot be read" in run("check", forged, code=1)[1]
     with open(backup, "rb") as whole, open(forged, "wb") as half:
         half.write(whole.read()[:20000])
     assert run("check", forged, code=1)[1]

@@ -2,6 +2,9 @@
  * folded anew and looked up in a table of those before. */
 #include "home/check_store.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "base/table.h"
@@ -59,6 +62,26 @@ static void check_unique(struct check_store *check, struct call *call, struct ta
     }
 }
 
+/* What is being read just now. A record that breaks the contract of the store's port stops the process at the port's gate,
+ * as in a server: here that is a finding, the last one. */
+static char reading[KEY_MAX_BYTES + 128];
+
+static void on_abort(int number)
+{
+    (void)number;
+    ssize_t told = write(STDERR_FILENO, reading, strlen(reading));
+    (void)told; /* nothing else can be done */
+    _exit(EXIT_FAILED);
+}
+
+static void note_reading(struct str key)
+{
+    snprintf(reading, sizeof reading,
+             "hourbell: the check ends here: a record cannot be read; the last one begun: " STR_FMT
+             "\n",
+             STR_ARG(key.len ? key : STR("none")));
+}
+
 static enum rc check_page(struct check_store *check, struct world *world, struct table *names,
                           int64_t *after, bool *ret_more)
 {
@@ -73,6 +96,7 @@ static enum rc check_page(struct check_store *check, struct world *world, struct
     for (int i = 0; i < page.count; i++) {
         arena_reset(&device_arena);
         call_open(&device_call, &device_arena, world);
+        note_reading(page.items[i].key);
         check_unique(check, &device_call, names, &page.items[i]);
         enum rc rc = check_device(world, &device_call, page.items[i].key, &check->report);
         if (rc != RC_OK) {
@@ -91,6 +115,8 @@ static int check_all(struct check_store *check, struct world *world, struct call
     bool more = true;
     arena_open(&arena, (size_t)1 << 34);
     table_open(&names, &arena);
+    note_reading(STR_NONE);
+    (void)signal(SIGABRT, on_abort);
     if (store_sqlite_verify(world->store, call) != RC_OK) {
         find(check, "file", STR_NONE, str_of(call->why));
     }
@@ -105,6 +131,7 @@ static int check_all(struct check_store *check, struct world *world, struct call
                     (long long)check->report.finding_count);
         }
     }
+    (void)signal(SIGABRT, SIG_DFL);
     if (check->progress) {
         fputs("\r\033[K", stderr);
     }

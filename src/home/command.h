@@ -36,6 +36,7 @@ struct operand {
     const char *help;
     bool optional;
     bool repeats; /* the last one only */
+    bool is_path; /* completions offer files */
 };
 
 struct example {

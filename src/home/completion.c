@@ -53,6 +53,15 @@ static bool bash_pattern(FILE *out, const struct command_table *table, enum opti
     return any;
 }
 
+static bool takes_path(const struct command *command)
+{
+    bool path = false;
+    for (int i = 0; i < OPERANDS_MAX && command->operands[i].name; i++) {
+        path = path || command->operands[i].is_path;
+    }
+    return path;
+}
+
 static void bash_choices(FILE *out, const struct command *command)
 {
     for (const struct option *option = command->options; option && option->type != OPTION_END;
@@ -122,9 +131,16 @@ static void completion_bash(const struct command_table *table, FILE *out)
               "return ;;\n",
               out);
     }
-    fputs("    esac\n    if [[ $current != -* ]]; then\n        compopt -o filenames 2> /dev/null\n"
-          "        COMPREPLY=($(compgen -f -- \"$current\"))\n        return\n    fi\n    case "
-          "$command in\n",
+    fputs("    esac\n    if [[ $current != -* ]]; then\n        case $command in\n        ", out);
+    for (const struct command *command = table->commands; command->name; command++) {
+        if (takes_path(command)) {
+            fprintf(out, "\"%s\"|", command->name);
+        }
+    }
+    fputs("-)\n            compopt -o filenames 2> /dev/null\n"
+          "            COMPREPLY=($(compgen -f -- \"$current\")) ;;\n        esac\n        "
+          "return\n    fi\n"
+          "    case $command in\n",
           out);
     for (const struct command *command = table->commands; command->name; command++) {
         fprintf(out, "    \"%s\") COMPREPLY=($(compgen -W \"", command->name);
@@ -209,7 +225,9 @@ static void completion_zsh(const struct command_table *table, FILE *out)
         zsh_options(out, command->options);
         zsh_options(out, command->is_client ? table->client_options : NULL);
         zsh_options(out, command_common_options);
-        fputs(" \\\n            '*:file:_files' ;;\n", out);
+        fputs(takes_path(command) ? " \\\n            '*:file:_files' ;;\n"
+                                  : " \\\n            '*: :' ;;\n",
+              out);
     }
     fputs("    esac\n}\nif [ \"$funcstack[1]\" = _hourbell ]; then\n    _hourbell \"$@\"\nelse\n   "
           " compdef _hourbell hourbell\nfi\n",
@@ -264,6 +282,10 @@ static void completion_fish(const struct command_table *table, FILE *out)
                     STR_ARG(name_word(command, 0)), STR_ARG(name_word(command, 1)));
             shell_quoted(out, command->help, "\\");
             fputs("'\n", out);
+        }
+        if (!takes_path(command)) {
+            fprintf(out, "complete -c hourbell -n '__fish_seen_subcommand_from " STR_FMT "' -f\n",
+                    STR_ARG(name_word(command, 0)));
         }
         fish_options(out, command, command->options);
         fish_options(out, command, command->is_client ? table->client_options : NULL);

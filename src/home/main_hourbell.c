@@ -210,7 +210,7 @@ static const struct command commands[] = {
              "where the name is taken); --mode says what a line without it means. Lines of one device are sent in their order, all "
              "others side by side. Each line has its own idempotency key, so an import that broke off goes on where it stopped and "
              "repeats nothing. At the end it says what was created, equal, updated, satisfied and refused, and why.",
-     .operands = {{"FILE", "NDJSON, one object per line; - is standard input", false, false}}, .exits = "11 12 13 14 15",
+     .operands = {{"FILE", "NDJSON, one object per line; - is standard input", false, false, true}}, .exits = "11 12 13 14 15",
      .examples = {{"hourbell import devices.ndjson --results results.ndjson", "and keep what became of each line"}}},
     {.name = "export", .help = "write all devices as JSON lines, in order of their names", .is_client = true,
      .options = export_options, .run = cmd_export,
@@ -224,7 +224,7 @@ static const struct command commands[] = {
      .text = "Verifies the backup first. What the downstream got since the backup is unknown, so every device that it may have heard "
              "of is sent in full with its next change, none before the next window, and the downstream is held until an operator "
              "resumes it: hourbell downstream resume.",
-     .operands = {{"BACKUP", "the backup's file", false, false}, {"DATA_DIR", "the data folder", false, false}},
+     .operands = {{"BACKUP", "the backup's file", false, false, true}, {"DATA_DIR", "the data folder", false, false, true}},
      .exits = "10 11 13",
      .examples = {{"hourbell restore hourbell-20261122T110000Z.db /var/lib/hourbell", "after a lost disk"}}},
     {.name = "check downstream", .help = "log on to the downstream and hold its fields against the mapping", .options = check_downstream_options,
@@ -237,7 +237,7 @@ static const struct command commands[] = {
      .text = "Reads only. Proves that names are unique, that each log is complete and its chain of hashes unbroken, that each document is "
              "what its updates make of it, and that no device had two effects in one window. Without an operand it asks the "
              "running server for a backup and checks that, which must be on this machine.",
-     .operands = {{"PATH", "a backup, or the data folder of a stopped server", true, false}}, .exits = "10 11 12 13 14",
+     .operands = {{"PATH", "a backup, or the data folder of a stopped server", true, false, true}}, .exits = "10 11 12 13 14",
      .examples = {{"hourbell check /var/lib/hourbell", "after an accident"}}},
     {.name = "version", .help = "print the version and those of the libraries", .run = cmd_version},
     {.name = NULL},
