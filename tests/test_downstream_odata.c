@@ -710,3 +710,25 @@ TEST(a_bearer_token_is_fetched_kept_renewed_and_replaced)
     CHECK_STR(outcome.code, "AUTH");
     fixture_sap_close(&fixture);
 }
+
+/* P7 */
+TEST(what_somebody_changed_in_sap_is_told_and_not_overwritten)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    struct str ref = create_pump(&fixture);
+    struct header theirs[] = {{STR("EquipmentName"), STR("theirs")},
+                              {STR("ManufacturerSerialNumber"), STR("THEIRS")}};
+    sap_mock_row_put(fixture.sap, FIXTURE_NOW_MS, ref, theirs, 2);
+    struct outcome outcome =
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP,
+                            "{\"description\":\"ours\",\"serial\":\"ab-1\",\"weight_kg\":12.5,"
+                            "\"commissioned\":\"1965-03-01\",\"site\":\"berlin\"}",
+                            ref.s);
+    CHECK_STR(outcome.code, "DONE");
+    CHECK_HAS(outcome.data,
+              "\"overwritten\":[\"EquipmentName\"],\"drift\":[\"ManufacturerSerialNumber\"]");
+    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "EquipmentName"), "ours");
+    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "ManufacturerSerialNumber"), "THEIRS");
+    fixture_sap_close(&fixture);
+}

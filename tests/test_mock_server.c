@@ -236,3 +236,70 @@ TEST(metadata_of_the_mock_fits_the_mapping_of_the_demonstration)
     rig_stop(&rig);
     rig_close(&rig);
 }
+
+struct sender {
+    struct rig *rig;
+    int number, done;
+};
+
+/* Ten devices of its own, each created and changed. */
+static void *send_ten(void *context)
+{
+    struct sender *sender = context;
+    struct rig *rig = sender->rig;
+    for (int i = 0; i < 10; i++) {
+        struct arena arena;
+        struct call call;
+        struct outcome outcome = {0};
+        arena_open(&arena, 0);
+        call_open(&call, &arena, &rig->world);
+        int64_t now_ms = clock_now_ms(&rig->clock.clock);
+        struct str name = arena_printf(&arena, "pump %d-%d", sender->number, i);
+        struct lease lease = {.mode = LEASE_SEND,
+                              .realm = STR("live"),
+                              .key = name,
+                              .device_name = name,
+                              .trace_id = call.id,
+                              .lease_no = 1,
+                              .first_sent_at_ms = now_ms,
+                              .send_before_at_ms = now_ms + 60000};
+        lease.body =
+            (struct body){.delivery = 1,
+                          .target = STR("{\"description\":\"a\"}"),
+                          .repeat_id = arena_printf(&arena, "%016x%016x", sender->number, i)};
+        if (downstream_encode(rig->downstream, &call, name, lease.base, lease.body.target,
+                              &lease.body.bytes) == RC_OK) {
+            downstream_send(rig->downstream, &call, &rig->world, &lease, &outcome);
+        }
+        sender->done += outcome.class == OUTCOME_EFFECT;
+        arena_close(&arena);
+    }
+    return NULL;
+}
+
+/* S4: more senders than slots: each session stays with its own cookies */
+TEST(parallel_senders_share_slots_and_never_mix_their_sessions)
+{
+    struct rig rig;
+    struct sender senders[6];
+    pthread_t threads[6];
+    rig_open(&rig);
+    for (int i = 0; i < 6; i++) {
+        senders[i] = (struct sender){.rig = &rig, .number = i};
+        CHECK_INT(pthread_create(&threads[i], NULL, send_ten, &senders[i]), 0);
+    }
+    for (int i = 0; i < 6; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_INT(senders[i].done, 10);
+    }
+    rig_stop(&rig);
+    CHECK_INT(effects(&rig), 60);
+    int sessions = 0, refused = 0;
+    for (size_t i = 0; i < sap_mock_log_count(rig.sap); i++) {
+        sessions += str_is(sap_mock_log_at(rig.sap, i)->method, "HEAD");
+        refused += sap_mock_log_at(rig.sap, i)->status == 403;
+    }
+    CHECK(sessions >= 1 && sessions <= 2); /* one per slot, no more */
+    CHECK_INT(refused, 0);
+    rig_close(&rig);
+}

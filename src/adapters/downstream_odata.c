@@ -11,6 +11,7 @@
 #include "adapters/sap_metadata.h"
 #include "adapters/sap_report.h"
 #include "adapters/slots.h"
+#include "base/diag.h"
 #include "base/text.h"
 #include "core/breaker.h"
 
@@ -74,6 +75,17 @@ static void waits(struct run *run, enum sap_class class)
     }
 }
 
+/* What an operator should see even though the delivery went through. */
+static void warn(const struct run *run, enum sap_class class)
+{
+    if (class == SAP_IS_SILENT_NOOP || class == SAP_IS_CONFIG_REPEAT ||
+        class == SAP_IS_NEEDS_ATTENTION) {
+        struct str words = run->report.note.len ? run->report.note : run->out->detail;
+        DIAG(DIAG_WARN, "downstream", DIAG_TEXT("code", run->out->code),
+             DIAG_TEXT("key", run->lease ? run->lease->key : STR("")), DIAG_TEXT("detail", words));
+    }
+}
+
 /* The end of a run: always false, for `return`. */
 static bool end_as(struct run *run, enum sap_class class, const char *detail)
 {
@@ -85,6 +97,7 @@ static bool end_as(struct run *run, enum sap_class class, const char *detail)
     out->detail = detail ? str_of(detail) : sap_report_detail(&run->talk);
     out->pointers = out->class == OUTCOME_REJECTED ? sap_report_pointers(&run->talk) : STR_NONE;
     out->data = sap_report_data(&run->talk, &run->report);
+    warn(run, class);
     if (!out->ref_clear && run->ref.len && out->class != OUTCOME_REJECTED) {
         out->ref = arena_copy(run->talk.call->arena, run->ref);
     }
@@ -429,8 +442,7 @@ static bool converse(struct run *run)
     }
     struct str body = sap_map_wire(run->config, arena, run->lease->body.bytes, run->create);
     if (!run->create && run->current.object) {
-        run->report.before =
-            sap_report_before(&run->talk, run->lease->body.bytes, run->current.object);
+        sap_report_before(&run->talk, run->current.object, &run->report);
         if (!body.len || all_there(run, &run->current, &compared)) {
             return end_as(run, SAP_IS_ALREADY, NULL);
         }

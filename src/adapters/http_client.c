@@ -194,6 +194,7 @@ static void set_always(const struct http_client *client, struct running *running
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_PROXY, client->proxy); /* "" also keeps the environment's proxies out */
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_MAXAGE_CONN, (long)HTTP_IDLE_MAX_S);

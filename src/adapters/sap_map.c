@@ -537,3 +537,36 @@ void sap_map_compare(const struct sap_config *config, struct arena *arena, struc
         (void)compare(config, arena, root, entity, true, ret);
     }
 }
+
+static void add_name(struct text *names, struct str name)
+{
+    text_add(names, names->len ? STR(",") : STR("["));
+    text_add_json(names, name);
+}
+
+void sap_map_drift(const struct sap_config *config, struct call *call, struct str device_name,
+                   struct str base, struct str bytes, yyjson_val *entity,
+                   struct str *ret_overwritten, struct str *ret_drift)
+{
+    struct mapped *known = arena_array(call->arena, struct mapped, (size_t)config->field_count);
+    yyjson_val *body = read_sealed(call->arena, bytes);
+    struct text overwritten, drift;
+    text_open(&overwritten, call->arena, BODY_ROOM_BYTES);
+    text_open(&drift, call->arena, BODY_ROOM_BYTES);
+    if (body && map_all(config, call, device_name, base, false, known) == RC_OK) {
+        for (int i = 0; i < config->field_count; i++) {
+            const struct sap_field *field = &config->fields[i];
+            yyjson_val *now = yyjson_obj_getn(entity, field->field.s, field->field.len);
+            bool ours = field->from == SAP_FROM_ATTRIBUTE && !field->create_only &&
+                        (known[i].present || field->clear);
+            if (ours && !str_equal(known[i].normal, sap_map_normal(field, call->arena, now))) {
+                bool goes = yyjson_obj_getn(body, field->field.s, field->field.len) != NULL;
+                add_name(goes ? &overwritten : &drift, field->field);
+            }
+        }
+    }
+    text_add(&overwritten, overwritten.len ? STR("]") : STR(""));
+    text_add(&drift, drift.len ? STR("]") : STR(""));
+    *ret_overwritten = text_str(&overwritten);
+    *ret_drift = text_str(&drift);
+}

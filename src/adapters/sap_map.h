@@ -29,6 +29,12 @@ struct sap_compared {
 void sap_map_compare(const struct sap_config *, struct arena *, struct str bytes,
                      yyjson_val *entity, struct sap_compared *ret);
 
+/* Fields that show something else than was last acknowledged: somebody changed them in the downstream. Names in JSON arrays:
+ * those that the body overwrites, and the others ("" = none). in: base: the acknowledged document, not "" */
+void sap_map_drift(const struct sap_config *, struct call *, struct str device_name,
+                   struct str base, struct str bytes, yyjson_val *entity,
+                   struct str *ret_overwritten, struct str *ret_drift);
+
 /* The value to search for: the name in the search field's form. fails: RC_INVALID (the name cannot be folded) */
 MUST enum rc sap_map_search(const struct sap_config *, struct call *, struct str device_name,
                             struct str *ret_value);

@@ -9,7 +9,7 @@
 #define SAP_SESSIONS_MAX 1024
 #define SAP_FAULTS_MAX 4096
 #define SAP_LOG_CHUNK 4096
-#define SAP_LOG_CHUNKS_MAX 1024 /* 4 million lines; the oldest chunk goes first */
+#define SAP_LOG_CHUNKS_MAX 256 /* a million lines; the oldest chunk goes first */
 
 struct sap_session {
     char id[33], token[33];

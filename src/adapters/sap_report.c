@@ -101,6 +101,8 @@ struct str sap_report_data(const struct sap_talk *talk, const struct sap_report 
     put(&out, arena, "timestamp", error->timestamp);
     put(&out, arena, "connection", talk->answer.why);
     put(&out, arena, "note", report->note);
+    put_raw(&out, "overwritten", report->overwritten);
+    put_raw(&out, "drift", report->drift);
     put_raw(&out, "details", details_json(talk));
     put_raw(&out, "before", report->before.len <= ANSWER_SHOWN_BYTES ? report->before : STR_NONE);
     if (failed && !error->code.len) {
@@ -137,7 +139,7 @@ struct str sap_report_pointers(const struct sap_talk *talk)
     return text_str(&out);
 }
 
-struct str sap_report_before(const struct sap_talk *talk, struct str bytes, yyjson_val *entity)
+static struct str values_before(const struct sap_talk *talk, struct str bytes, yyjson_val *entity)
 {
     struct arena *arena = talk->call->arena;
     yyjson_val *root = NULL, *key;
@@ -159,6 +161,16 @@ struct str sap_report_before(const struct sap_talk *talk, struct str bytes, yyjs
     }
     text_add(&out, out.len ? STR("}") : STR(""));
     return text_str(&out);
+}
+
+void sap_report_before(const struct sap_talk *talk, yyjson_val *entity, struct sap_report *report)
+{
+    const struct lease *lease = report->lease;
+    report->before = values_before(talk, lease->body.bytes, entity);
+    if (lease->base.len) {
+        sap_map_drift(talk->config, talk->call, lease->device_name, lease->base, lease->body.bytes,
+                      entity, &report->overwritten, &report->drift);
+    }
 }
 
 struct str sap_report_detail(const struct sap_talk *talk)

@@ -9,6 +9,8 @@ struct sap_report {
     struct str verb;   /* of the write; "" = nothing was written */
     struct str body;   /* as it went out */
     struct str before; /* JSON: values of the body's fields as they were read; "" = not read */
+    struct str overwritten,
+        drift; /* JSON: names of fields that somebody changed there; "" = none */
     struct str note;
     int64_t duration_ms;
 };
@@ -17,8 +19,8 @@ struct sap_report {
 struct str sap_report_data(const struct sap_talk *, const struct sap_report *);
 /* [{pointer, detail}]: which of the customer's members an error speaks of. */
 struct str sap_report_pointers(const struct sap_talk *);
-/* The values of a sealed body's fields as an entity has them. */
-struct str sap_report_before(const struct sap_talk *, struct str bytes, yyjson_val *entity);
+/* What stood there before the write, and what somebody had changed there since the last delivery. */
+void sap_report_before(const struct sap_talk *, yyjson_val *entity, struct sap_report *);
 /* One sentence for people. */
 struct str sap_report_detail(const struct sap_talk *);
 
