@@ -329,9 +329,14 @@ enum rc deliver_lease(struct world *world, struct call *call, struct str key,
     if (name_is_system(key)) {
         return breaker_lease(world, call, name_realm(key), ret_lease);
     }
+    int64_t tallies[TALLY_COUNT];
     enum rc rc = RC_CONFLICT;
+    memcpy(tallies, call->tallies, sizeof(tallies));
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
         rc = lease_once(world, call, key, ret_lease);
+        if (rc != RC_OK && rc != RC_NOT_DUE) { /* what was counted for a commit that was refused */
+            memcpy(call->tallies, tallies, sizeof(tallies));
+        }
     }
     return rc;
 }

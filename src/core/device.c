@@ -294,10 +294,15 @@ enum rc device_action(struct world *world, struct call *call, const struct princ
                       struct str key, const struct action_request *request,
                       struct device *ret_device)
 {
+    int64_t tallies[TALLY_COUNT];
     enum rc rc = RC_CONFLICT;
     assert(request->action != ACTION_NONE);
+    memcpy(tallies, call->tallies, sizeof(tallies));
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
         rc = action_once(world, call, principal, key, request, ret_device);
+        if (rc != RC_OK) { /* what was counted for a commit that was refused */
+            memcpy(call->tallies, tallies, sizeof(tallies));
+        }
     }
     return rc == RC_CONFLICT ? RC_BUSY : rc;
 }
