@@ -485,7 +485,7 @@ static void two_days(struct desk *desk)
     desk_append(desk, "live/pump", 2);
 }
 
-CONTRACT(old_entries_are_deleted_but_never_entry_0)
+CONTRACT(old_entries_are_deleted_but_never_entry_0_or_the_newest)
 {
     if (!contract_maker()->expires) {
         return;
@@ -505,11 +505,14 @@ CONTRACT(old_entries_are_deleted_but_never_entry_0)
     desk->call.now_ms += 9 * DAY_MS;
     desk_create(desk, "live/other", "acme");
     expire(desk, DAY_MS, 3);
-    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 end");
-    CHECK_STR(list_covering(desk, 3, 10), "end");
+    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10),
+              "0 7 end"); /* the record's hash is that of the newest */
     desk_append(desk, "live/pump", 1);
+    desk->call.now_ms += 9 * DAY_MS;
+    expire(desk, DAY_MS, 3);
     contract_reopen(desk);
     CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 8 end");
+    CHECK_STR(list_covering(desk, 3, 10), "end");
 }
 
 /* P3: what has no end is kept, however old */
@@ -535,10 +538,14 @@ CONTRACT(open_updates_and_untold_notices_are_not_deleted)
     desk_append(desk, "live/other", 1);
     expire(desk, DAY_MS, 10);
     CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 7 end");
+    desk_append(desk, "live/pump", 1); /* entry 8 */
+    desk->call.now_ms += 9 * DAY_MS;
+    expire(desk, DAY_MS, 10);
+    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 7 8 end");
     CHECK_RC(store_notice_done(desk->store, &desk->call, STR("live/pump"), 7, 0), RC_OK);
     desk->call.now_ms += 9 * DAY_MS;
     expire(desk, DAY_MS, 10);
-    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 end");
+    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 8 end");
 }
 
 CONTRACT(only_retired_bodies_are_deleted_a_history_after_they_were_retired)

@@ -29,8 +29,8 @@ static const struct {
     {"SELECT 1 FROM device d LEFT JOIN log l ON l.id = d.log_first WHERE l.id IS NULL OR l.device "
      "<> d.id OR l.seq <> 0",
      "a device without its entry 0"},
-    {"SELECT 1 FROM device d JOIN log l ON l.id = d.log_head WHERE l.device <> d.id OR l.seq <> "
-     "d.seq OR l.sha <> d.log_sha",
+    {"SELECT 1 FROM device d LEFT JOIN log l ON l.id = d.log_head "
+     "WHERE l.id IS NULL OR l.device <> d.id OR l.seq <> d.seq OR l.sha <> d.log_sha",
      "a device that is not at the head of its log"},
     {"SELECT 1 FROM log l LEFT JOIN device d ON d.id = l.device WHERE d.id IS NULL OR l.seq > "
      "d.seq",

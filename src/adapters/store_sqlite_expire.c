@@ -1,10 +1,10 @@
 /* Retention: what is past its life is deleted, a few rows per call.
  *
  * No index leads to old log entries. Rows stand in order of writing, so a cursor in memory walks them from the
- * oldest and rests at the first young one. It passes by what must stay (entry 0, open updates, notices that are
- * not told); a day later it begins anew. Per device entries go from the low end only: an entry is deleted when
- * the one before it is gone or is entry 0. So a log is always entry 0, one gap, and the rest without a gap,
- * which is what makes the chain walkable without an index. */
+ * oldest and rests at the first young one. It passes by what must stay (entry 0, the newest entry, open updates,
+ * notices that are not told); a day later it begins anew. Per device entries go from the low end only: an entry is
+ * deleted when the one before it is gone or is entry 0. So a log is always entry 0, one gap, and the rest without a
+ * gap, which is what makes the chain walkable without an index, and its last hash the record's. */
 #include "adapters/store_sqlite_inner.h"
 
 #define LOOK_FACTOR 8 /* rows looked at per row that may be deleted */
@@ -83,7 +83,7 @@ static enum rc expire_bodies(struct store_sqlite *self, struct call *call, int64
 }
 
 struct old_entry {
-    int64_t id, prev, seq, at_ms, notice_at_ms, from_seq, log_first;
+    int64_t id, prev, seq, at_ms, notice_at_ms, from_seq, log_first, log_head;
 };
 
 static enum rc read_old_entries(struct store_sqlite *self, struct call *call, int limit,
@@ -102,7 +102,7 @@ static enum rc read_old_entries(struct store_sqlite *self, struct call *call, in
         }
         ret_entries[(*ret_count)++] = (struct old_entry){
             column_i64(rows, 0), column_i64(rows, 1), column_i64(rows, 2), column_i64(rows, 3),
-            column_i64(rows, 4), column_i64(rows, 5), column_i64(rows, 6)};
+            column_i64(rows, 4), column_i64(rows, 5), column_i64(rows, 6), column_i64(rows, 7)};
     }
 }
 
@@ -113,7 +113,7 @@ static enum rc may_go(struct store_sqlite *self, struct call *call, const struct
     CLEANUP(statement_reset) sqlite3_stmt *row = NULL;
     bool there = true;
     *ret_may = false;
-    if (old->seq == 0 || old->notice_at_ms != 0 ||
+    if (old->seq == 0 || old->id == old->log_head || old->notice_at_ms != 0 ||
         (old->from_seq != 0 && old->seq >= old->from_seq)) {
         return RC_OK;
     }

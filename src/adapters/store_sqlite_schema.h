@@ -5,9 +5,9 @@
  * Numbers of kinds, work states, ends and roles are stored as the enums of core/model.h: the asserts below hold them.
  *
  * Why this shape: rows are appended in order of their ids; what would need a second random index does without one.
- * log.prev = the row of the device's entry before: history and hash chain without an index. Row ids of log are never
- * used again (the newest row is never deleted), so a prev or log_head that is missing is a gap left by retention, and
- * below a gap only entry 0 is left (device.log_first). */
+ * log.prev = the row of the device's entry before: history and hash chain without an index. The newest entry of
+ * a device is never deleted, so row ids of log are never used again, and a prev that is missing is a gap left by
+ * retention; below a gap only entry 0 is left (device.log_first). */
 #ifndef ADAPTERS_STORE_SQLITE_SCHEMA_H
 #define ADAPTERS_STORE_SQLITE_SCHEMA_H
 
@@ -100,8 +100,8 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
     X(log_end, "UPDATE log SET ended = ? WHERE id = ? AND ended = 0") \
     X(log_notice, "UPDATE log SET notice_at_ms = ? WHERE id = ?") \
     X(log_notice_get, "SELECT notice_at_ms FROM log WHERE id = ?") \
-    X(log_old, "SELECT l.id, l.prev, l.seq, l.at_ms, l.notice_at_ms, d.from_seq, d.log_first FROM log l JOIN device d ON d.id = l.device " \
-               "WHERE l.id > ? AND l.id < (SELECT max(id) FROM log) ORDER BY l.id LIMIT ?") \
+    X(log_old, "SELECT l.id, l.prev, l.seq, l.at_ms, l.notice_at_ms, d.from_seq, d.log_first, d.log_head FROM log l JOIN device d ON d.id = l.device " \
+               "WHERE l.id > ? ORDER BY l.id LIMIT ?") \
     X(log_delete, "DELETE FROM log WHERE id = ?") \
     X(notice_add, "INSERT INTO notice(at_ms, log) VALUES(?, ?)") \
     X(notice_delete, "DELETE FROM notice WHERE at_ms = ? AND log = ?") \

@@ -60,8 +60,8 @@ MUST enum rc store_commit(struct store *, struct call *, const struct change *);
 /* 12 A notice was told (again_at_ms 0), or shall be tried again. Idempotent; no version guard. */
 MUST enum rc store_notice_done(struct store *, struct call *, struct str key, int64_t seq,
                                int64_t again_at_ms);
-/* 13 Delete what is past its life, at most limit rows: replies past expires_at_ms; log entries older than history_ms that are not entry 0, not at or
- *    after the device's from_seq; retired bodies older than that. DynamoDB: does nothing (TTL). */
+/* 13 Delete what is past its life, at most limit rows: replies past expires_at_ms; log entries older than history_ms that are neither entry 0 nor the
+ *    device's newest, not at or after its from_seq, and not still to be told; retired bodies older than that. DynamoDB: does nothing (TTL). */
 MUST enum rc store_expire(struct store *, struct call *, int64_t history_ms, int limit,
                           int *ret_count);
 /* 14 Can it write? One tiny durable write (readyz). */
