@@ -34,6 +34,7 @@ struct open_file {
 
 struct fault_disk fault_disk;
 static struct disk_file files[FILES_MAX];
+static uint64_t disk_chance;
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
@@ -89,6 +90,13 @@ void fault_disk_erase(void)
     fault_disk = (struct fault_disk){0};
 }
 
+void fault_disk_seed(uint64_t seed)
+{
+    disk_chance = seed;
+    (void)fault_vfs();
+    sqlite3_randomness(0, NULL); /* begins anew from disk_random */
+}
+
 static struct disk_file *find(const char *name)
 {
     for (int i = 0; i < FILES_MAX; i++) {
@@ -128,8 +136,8 @@ void fault_disk_restart(enum fault_loss loss, uint64_t seed)
 {
     for (int i = 0; i < FILES_MAX; i++) {
         struct disk_file *file = &files[i];
-        for (struct pending *p = file->first; p && loss == FAULT_LOSE_SOME; p = p->next) {
-            uint64_t fate = next_random(&seed);
+        for (struct pending *p = file->first; p && loss != FAULT_LOSE_ALL; p = p->next) {
+            uint64_t fate = loss == FAULT_LOSE_NOTHING ? 0 : next_random(&seed);
             if (fate % 3 == 0) {
                 bytes_apply(&file->safe, p, p->len);
             } else if (fate % 3 == 1 && !p->truncates && p->len > 0) {
@@ -336,9 +344,8 @@ static int disk_path(sqlite3_vfs *vfs UNUSED, const char *name, int room, char *
 
 static int disk_random(sqlite3_vfs *vfs UNUSED, int size, char *ret_bytes)
 {
-    static uint64_t state = 42;
     for (int i = 0; i < size; i++) {
-        ret_bytes[i] = (char)next_random(&state);
+        ret_bytes[i] = (char)next_random(&disk_chance);
     }
     return size;
 }
@@ -375,7 +382,7 @@ const char *fault_vfs(void)
         .xCurrentTime = disk_time,
         .xGetLastError = disk_error,
     };
-    int code = sqlite3_vfs_register(&vfs, 0);
+    int code = sqlite3_vfs_register(&vfs, 1); /* the default one, for its random bytes */
     assert(code == SQLITE_OK);
     return vfs.zName;
 }

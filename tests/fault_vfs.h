@@ -21,9 +21,15 @@ extern struct fault_disk fault_disk;
 const char *fault_vfs(void);
 
 /* How much of what was not synced survives. */
-enum fault_loss { FAULT_LOSE_ALL, FAULT_LOSE_SOME };
+enum fault_loss {
+    FAULT_LOSE_NOTHING, /* only the process died */
+    FAULT_LOSE_SOME,
+    FAULT_LOSE_ALL,
+};
 /* After the power went (or to pull the plug now): close the store first. The disk holds what survived. */
 void fault_disk_restart(enum fault_loss, uint64_t seed);
+/* From here on SQLite's random bytes (salts of the WAL) follow from the seed: one seed, one run. */
+void fault_disk_seed(uint64_t seed);
 /* Forget all files, for LeakSanitizer. */
 void fault_disk_erase(void);
 
