@@ -919,6 +919,37 @@ TEST(a_client_that_does_not_read_is_cut_off_and_read_no_further)
     home_close(&home);
 }
 
+static bool all_asked(struct home *home, struct client *client)
+{
+    (void)client;
+    return home->answer_count == 20;
+}
+
+/* P11: answers that nobody reads have a cap, all together; who exceeds it is cut off, nobody else. */
+TEST(P11_answers_that_nobody_reads_are_capped_all_together)
+{
+    struct home home;
+    struct client clients[20];
+    home_open(&home);
+    home.answer = repeat(&home.arena, 'x', 8 << 20); /* the kernel's buffers take a part of each */
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        client_open(&home, &clients[i]);
+        client_send(&home, &clients[i], STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
+        clients[i].ended = true; /* it never reads */
+    }
+    turn_until(&home, &clients[0], all_asked);
+    for (int i = 0; i < 20; i++) {
+        uv_run(&home.loop, UV_RUN_NOWAIT);
+    }
+    int64_t left = http_server_connection_count(home.server);
+    CHECK(left >= (int64_t)(HTTP_UNSENT_MAX_BYTES / home.answer.len) &&
+          left < (int64_t)COUNT_OF(clients));
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        client_close(&clients[i]);
+    }
+    home_close(&home);
+}
+
 TEST(a_large_answer_arrives_whole)
 {
     struct home home;
