@@ -24,6 +24,7 @@
 #define PATIENCE 200  /* moments until all must be quiet */
 #define STEPS_MAX 24
 #define LOG_MAX 200
+#define NOT_REPEATABLE (-1) /* instead of a step's number: without an Idempotency-Key */
 
 /* --- a store that breaks after it has written --------------------------------------------------------- */
 struct proxy {
@@ -281,7 +282,9 @@ static int ask(struct rig *rig, const struct step *step, int number)
     struct response response = {0};
     char repeat_key[32];
     snprintf(repeat_key, sizeof repeat_key, "step-%d", number);
-    bool repeatable = strstr(step->target, "-device") || strstr(step->target, "/actions");
+    bool repeatable = number != NOT_REPEATABLE;
+    repeatable =
+        repeatable && (strstr(step->target, "-device") || strstr(step->target, "/actions"));
     repeatable = repeatable && !str_is(str_of(step->target), "/downstream/actions");
     struct header headers[] = {{STR("x-api-key"), step->boss ? rig->boss : rig->customer},
                                {STR("content-type"), STR("application/json")},
@@ -434,6 +437,90 @@ static void torture(const struct step *steps, int least)
             n++;
         }
         CHECK(n > (way == WAY_BUSY || way == WAY_BROKEN ? least : least / 4)); /* it did strike */
+    }
+}
+
+/* --- what 503 says ------------------------------------------------------------------------------------------------ */
+/* Versions of all records and the number of keys: what a request may change. */
+static struct str state_of(struct rig *rig)
+{
+    struct call call;
+    struct device_page devices;
+    struct device record;
+    struct key_page keys;
+    struct text text;
+    call_open(&call, &rig->arena, &rig->world);
+    text_open(&text, &rig->arena, 10000);
+    CHECK_RC(store_device_list(rig->proxy.inner, &call, STR("live"), STR_NONE, STR_NONE, STR_NONE,
+                               PAGE_MAX, &devices),
+             RC_OK);
+    for (int i = 0; i < devices.count; i++) {
+        text_printf(&text, STR_FMT " %lld\n", STR_ARG(devices.items[i].key),
+                    (long long)devices.items[i].version);
+    }
+    CHECK_RC(store_device_get(rig->proxy.inner, &call, STR("live/!system"), &record), RC_OK);
+    CHECK_RC(store_key_list(rig->proxy.inner, &call, STR(""), PAGE_MAX, &keys), RC_OK);
+    text_printf(&text, "system %lld\n%d keys\n", (long long)record.version, keys.count);
+    return text_str(&text);
+}
+
+/* One request, without a key, at a device that waits with two updates; its n-th port call finds the store busy.
+ * out: the fault struck */
+static bool busy_at(const struct step *step, int n)
+{
+    static const struct step before[STEPS_MAX] = {
+        {"POST", "/create-device", "{\"device_name\":\"Pump-7\"}", 201, 0, false},
+        {"POST", "/update-device", "{\"device_name\":\"Pump-7\",\"attributes\":{\"room\":\"1\"}}",
+         202, 0, false},
+        {"hour", NULL, NULL, 0, 0, false},
+        {"run", NULL, NULL, 0, 0, false},
+        {"POST", "/update-device", "{\"device_name\":\"Pump-7\",\"attributes\":{\"room\":\"2\"}}",
+         202, 0, false},
+        {"GET", "/work?state=open", NULL, 200, 0, true}, /* the boss's first use is written down */
+    };
+    struct rig rig;
+    rig_open(&rig);
+    play(&rig, before);
+    struct str state = state_of(&rig);
+    arm(&rig, WAY_BUSY, n);
+    int status = ask(&rig, step, NOT_REPEATABLE);
+    bool struck = has_struck(&rig);
+    rig.proxy.store.faults = NULL;
+    if (status == 503) {
+        CHECK_BYTES(state_of(&rig), state);
+    } else {
+        CHECK_INT(status, step->status);
+    }
+    rig_close(&rig);
+    return struck;
+}
+
+/* P6 P11: whoever is told store_busy may ask again as if he had never asked */
+TEST(torture_store_busy_means_that_nothing_has_changed)
+{
+    static const struct step steps[] = {
+        {"POST", "/create-device", "{\"device_name\":\"Fan\"}", 201, 0, false},
+        {"POST", "/update-device", "{\"device_name\":\"Pump-7\",\"attributes\":{\"room\":\"3\"}}",
+         202, 0, false},
+        {"POST", "/devices/Pump-7/actions", "{\"action\":\"cancel\",\"seq\":3,\"reason\":\"no\"}",
+         200, 0, false},
+        {"POST", "/devices/Pump-7/actions", "{\"action\":\"hold\",\"reason\":\"no\"}", 200, 0,
+         true},
+        {"POST", "/devices/Pump-7/actions", "{\"action\":\"deliver_now\",\"reason\":\"no\"}", 200,
+         0, true},
+        {"POST", "/devices/Pump-7/actions", "{\"action\":\"resend_all\",\"reason\":\"no\"}", 200, 0,
+         true},
+        {"POST", "/downstream/actions", "{\"action\":\"hold\",\"reason\":\"no\"}", 200, 0, true},
+        {"POST", "/downstream/actions", "{\"action\":\"probe\",\"reason\":\"no\"}", 200, 0, true},
+        {"POST", "/keys", "{\"role\":\"operator\"}", 201, 0, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        int n = 1;
+        while (printf("%s %s, call %d\n", steps[i].target, steps[i].body, n),
+               busy_at(&steps[i], n)) {
+            n++;
+        }
+        CHECK(n > 2);
     }
 }
 

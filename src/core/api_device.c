@@ -291,11 +291,12 @@ enum rc api_act_on_device(struct exchange *exchange)
 {
     struct call *call = exchange->call;
     const struct value *seq = api_request_member(exchange, "seq");
+    struct repeat keyless = {.context = exchange};
     struct action_request request = {
         .action = action_of(api_request_member(exchange, "action")->text),
         .reason = api_request_member(exchange, "reason")->text,
         .seq = seq->number,
-        .repeat = exchange->repeat,
+        .repeat = exchange->repeat ? exchange->repeat : &keyless,
     };
     struct device device;
     struct str key;
@@ -309,9 +310,6 @@ enum rc api_act_on_device(struct exchange *exchange)
                               "seq belongs to cancel alone");
     }
     exchange->current_key = key;
-    if (exchange->repeat) {
-        exchange->repeat->render = render_acted;
-    }
-    TRY(device_action(exchange->world, call, &exchange->principal, key, &request, &device));
-    return exchange->repeat ? RC_OK : answer_device(exchange, 200, &device);
+    request.repeat->render = render_acted;
+    return device_action(exchange->world, call, &exchange->principal, key, &request, &device);
 }

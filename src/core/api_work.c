@@ -176,39 +176,43 @@ static void add_estimate(const struct settings *settings, yyjson_mut_doc *doc, y
     json_add_i64(doc, object, "seconds", (device_count * 3600 + per_hour - 1) / per_hour);
 }
 
-static enum rc answer_downstream(struct exchange *exchange, const struct breaker *breaker)
+static void answer_downstream(struct exchange *exchange, const struct breaker *breaker,
+                              const struct work_counts *counts)
 {
     struct call *call = exchange->call;
-    struct work_counts counts = {0};
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
-    TRY(store_work_count(exchange->world->store, call, &counts));
     add_breaker(doc, root, breaker);
     json_add_time(doc, root, "paused_until",
                   breaker->pause_until_ms > call->now_ms ? breaker->pause_until_ms : 0);
     json_add_time(doc, root, "clock_hold_until",
                   breaker->clock_hold_until_ms > call->now_ms ? breaker->clock_hold_until_ms : 0);
     json_add_bool(doc, root, "unproven", breaker->unproven);
-    add_backlog(doc, root, &counts);
-    add_estimate(exchange->world->settings, doc, root, counts.count[WORK_OPEN]);
+    add_backlog(doc, root, counts);
+    add_estimate(exchange->world->settings, doc, root, counts->count[WORK_OPEN]);
     api_json_answer(exchange, 200, doc);
-    return RC_OK;
 }
 
 enum rc api_get_downstream(struct exchange *exchange)
 {
     struct breaker breaker;
+    struct work_counts counts;
     TRY(breaker_get(exchange->world, exchange->call, exchange->principal.realm, &breaker));
-    return answer_downstream(exchange, &breaker);
+    TRY(store_work_count(exchange->world->store, exchange->call, &counts));
+    answer_downstream(exchange, &breaker, &counts);
+    return RC_OK;
 }
 
 enum rc api_act_on_downstream(struct exchange *exchange)
 {
     struct breaker breaker;
+    struct work_counts counts; /* before the action: what comes after it must not fail */
+    TRY(store_work_count(exchange->world->store, exchange->call, &counts));
     TRY(breaker_action(exchange->world, exchange->call, exchange->principal.id,
                        api_request_member(exchange, "action")->text,
                        api_request_member(exchange, "reason")->text, &breaker));
-    return answer_downstream(exchange, &breaker);
+    answer_downstream(exchange, &breaker, &counts);
+    return RC_OK;
 }
 
 /* --- the system's log ---------------------------------------------------------------------------------------------- */

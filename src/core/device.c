@@ -25,9 +25,9 @@ static struct str created_data(struct call *call, const struct device_new *new)
 static enum rc repeat_fill(struct call *call, struct repeat *repeat, struct draft *draft,
                            const struct entry *entry)
 {
-    if (repeat && repeat->reply.key.len) {
+    if (repeat) {
         TRY(repeat->render(repeat->context, call, &draft->device, entry, &repeat->reply));
-        draft->change.reply = &repeat->reply;
+        draft->change.reply = repeat->reply.key.len ? &repeat->reply : NULL;
     }
     return RC_OK;
 }

@@ -13,7 +13,8 @@ struct principal {
 };
 
 /* What a commit carries for an idempotent request: the caller fills owner, key, fingerprint, expires_at_ms and
- * `render`, which turns the after-image into the answer's bytes just before the commit. key "" = no Idempotency-Key. */
+ * `render`, which turns the after-image into the answer's bytes just before the commit. key "" = no Idempotency-Key: nothing is kept,
+ * but what the answer needs is still read before the commit, so that 503 means that nothing has changed. */
 struct repeat {
     struct reply reply;
     void *context;

@@ -112,9 +112,10 @@ static enum rc accept_once(struct world *world, struct call *call,
     if (!satisfied) {
         accept_pending(world, call, device, entry);
     }
-    if (new->repeat &&new->repeat->reply.key.len) {
-        TRY(new->repeat->render(new->repeat->context, call, device, entry, &new->repeat->reply));
-        draft.change.reply = &new->repeat->reply;
+    if (new->repeat) {
+        struct repeat *repeat = new->repeat;
+        TRY(repeat->render(repeat->context, call, device, entry, &repeat->reply));
+        draft.change.reply = repeat->reply.key.len ? &repeat->reply : NULL;
     }
     TRY(log_commit(world, call, &draft));
     call->tallies[TALLY_updates_accepted]++;
@@ -238,10 +239,10 @@ enum rc update_cancel(struct world *world, struct call *call, const struct princ
     device->revision += !document_equal(call, device->doc, doc);
     device->doc = doc;
     cancel_work(world, call, device, &left);
-    if (request->repeat && request->repeat->reply.key.len) {
-        TRY(request->repeat->render(request->repeat->context, call, device, entry,
-                                    &request->repeat->reply));
-        draft.change.reply = &request->repeat->reply;
+    if (request->repeat) {
+        struct repeat *repeat = request->repeat;
+        TRY(repeat->render(repeat->context, call, device, entry, &repeat->reply));
+        draft.change.reply = repeat->reply.key.len ? &repeat->reply : NULL;
     }
     TRY(log_commit(world, call, &draft));
     call->tallies[TALLY_updates_cancelled]++;
