@@ -1,6 +1,8 @@
 /* See fixture_sap.h. */
 #include "fixture_sap.h"
 
+#include <stdio.h>
+
 #include "core/name.h"
 
 static void waits(void *context, int64_t ms)
@@ -134,4 +136,27 @@ struct str fixture_sap_value(const struct fixture_sap *fixture, const char *name
     int64_t row = sap_mock_row_find(fixture->sap, str_of(name));
     CHECK(row >= 0);
     return sap_mock_row_value(fixture->sap, (size_t)row, field);
+}
+
+struct str fixture_sap_create(struct fixture_sap *fixture)
+{
+    struct outcome outcome = fixture_sap_deliver(fixture, "Pump-7", "", DOC_PUMP, "");
+    CHECK_STR(outcome.code, "DONE");
+    CHECK_INT(outcome.class, OUTCOME_EFFECT);
+    return outcome.ref;
+}
+
+const struct sap_mock_options fixture_sap_guarded = {.user = {"hourbell", 8},
+                                                     .password = {"secret", 6}};
+
+char *fixture_sap_mapping(const char *from, const char *to)
+{
+    static char mapping[8192];
+    const char *at = strstr(downstream_mock_mapping, from);
+    if (!at) {
+        FAIL("the mapping has no %s", from);
+    }
+    (void)snprintf(mapping, sizeof(mapping), "%.*s%s%s", (int)(at - downstream_mock_mapping),
+                   downstream_mock_mapping, to, at + strlen(from));
+    return mapping;
 }

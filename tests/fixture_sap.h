@@ -10,6 +10,11 @@
 
 #define FIXTURE_NOW_MS INT64_C(1795340100000) /* 2026-11-22T09:35:00Z */
 
+#define DOC_PUMP                                                                                   \
+    "{\"description\":\"Pump "                                                                     \
+    "7\",\"serial\":\"ab-1\",\"weight_kg\":12.5,\"commissioned\":\"1965-03-01\",\"site\":"         \
+    "\"berlin\"}"
+
 struct fixture_sap {
     struct clock_manual clock;
     struct settings settings;
@@ -38,6 +43,13 @@ struct outcome fixture_sap_read_back(struct fixture_sap *);
 void fixture_sap_lease(struct fixture_sap *, const char *name, const char *base, const char *target,
                        const char *ref);
 struct outcome fixture_sap_send(struct fixture_sap *);
+
+/* Create a device with DOC_PUMP as its document. out: its reference. */
+struct str fixture_sap_create(struct fixture_sap *);
+/* A mock that wants a logon. */
+extern const struct sap_mock_options fixture_sap_guarded;
+/* The mapping of the demonstration with one part replaced; good until the next call. */
+char *fixture_sap_mapping(const char *from, const char *to);
 
 /* How many lines of the mock's log are effective writes. */
 int fixture_sap_effects(const struct fixture_sap *);

@@ -204,7 +204,10 @@ TEST(a_difference_leads_from_any_document_to_any_other)
                                             "{\"a\":1}",
                                             "{\"a\":{\"b\":1},\"x\":[{\"y\":2}]}",
                                             "{\"a\":{\"b\":{\"e\":1}},\"z\":{}}",
-                                            "{\"a\":[]}"};
+                                            "{\"a\":[]}",
+                                            "{\"a\":{\"b\":1},\"q\":2}",
+                                            "{\"a\":{\"b\":1},\"q\":3}",
+                                            "{\"a\":{\"b\":{\"e\":1}},\"q\":2}"};
     for (size_t i = 0; i < COUNT_OF(documents); i++) {
         for (size_t j = 0; j < COUNT_OF(documents); j++) {
             struct bench bench;
@@ -223,6 +226,16 @@ TEST(a_difference_leads_from_any_document_to_any_other)
             bench_close(&bench);
         }
     }
+}
+
+TEST(a_full_body_is_sent_where_the_downstream_wants_it)
+{
+    struct bench bench;
+    bench_open(&bench, (struct http_config){.full = true});
+    bench.resource.document = STR("{\"a\":1}");
+    CHECK_STR(deliver(&bench, "{\"a\":1}", "{\"a\":1,\"b\":2}").code, "DONE");
+    CHECK_STR(bench.resource.body, "{\"a\":1,\"b\":2}");
+    bench_close(&bench);
 }
 
 TEST(a_missing_resource_is_put_whole_or_refused)

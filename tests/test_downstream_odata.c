@@ -1,27 +1,12 @@
 /* The connector against the mock in process: each row of the conformance list that it covers is named. */
 #include "fixture_sap.h"
 
-#include <stdio.h>
-
-#define DOC_PUMP                                                                                   \
-    "{\"description\":\"Pump "                                                                     \
-    "7\",\"serial\":\"ab-1\",\"weight_kg\":12.5,\"commissioned\":\"1965-03-01\",\"site\":"         \
-    "\"berlin\"}"
-
-static struct str create_pump(struct fixture_sap *fixture)
-{
-    struct outcome outcome = fixture_sap_deliver(fixture, "Pump-7", "", DOC_PUMP, "");
-    CHECK_STR(outcome.code, "DONE");
-    CHECK_INT(outcome.class, OUTCOME_EFFECT);
-    return outcome.ref;
-}
-
 /* S1 W2: HEAD gives token and cookies; the number comes from the body */
 TEST(a_first_delivery_creates_the_equipment_and_learns_its_number)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     CHECK_STR(ref, "10000000");
     CHECK_STR(fixture_sap_value(&fixture, "pump-7", "EquipmentName"), "Pump 7");
     CHECK_STR(fixture_sap_value(&fixture, "pump-7", "ManufacturerSerialNumber"), "AB-1");
@@ -38,7 +23,7 @@ TEST(a_later_delivery_patches_what_differs_with_the_etag_it_read)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     struct outcome outcome = fixture_sap_deliver(
         &fixture, "Pump-7", DOC_PUMP, "{\"description\":\"Pump 8\",\"serial\":\"ab-1\"}", ref.s);
     CHECK_STR(outcome.code, "DONE");
@@ -62,7 +47,7 @@ TEST(what_sap_already_has_is_not_written)
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
     sap_mock_switch(fixture.sap, SAP_MOCK_pad_keys, 1);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     CHECK_STR(ref, "000000000010000000");
     struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "", DOC_PUMP, ref.s);
     CHECK_STR(outcome.code, "ALREADY");
@@ -79,7 +64,7 @@ TEST(an_expired_session_costs_one_replay_and_no_second_effect)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("WRITE"), .expire = true});
     struct outcome outcome =
         fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"room\":\"B12\"}", ref.s);
@@ -102,7 +87,7 @@ TEST(a_token_is_taken_from_get_and_from_an_error_status)
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
     sap_mock_switch(fixture.sap, SAP_MOCK_token_on_head, 0);
-    (void)create_pump(&fixture);
+    (void)fixture_sap_create(&fixture);
     sap_mock_expire(fixture.sap);
     sap_mock_switch(fixture.sap, SAP_MOCK_token_on_head, 1);
     sap_mock_switch(fixture.sap, SAP_MOCK_token_status, 503);
@@ -124,34 +109,25 @@ TEST(a_redirect_stops_the_downstream)
     fixture_sap_close(&fixture);
 }
 
-static const struct sap_mock_options guarded = {.user = {"hourbell", 8}, .password = {"secret", 6}};
-static char *with_basic(struct fixture_sap *fixture)
+static char *with_basic(void)
 {
-    static char mapping[8192];
-    const char *
-        none = "{\"type\":\"none\"}",
-       *basic =
-           "{\"type\":\"basic\",\"user\":\"secret:sap/user\",\"password\":\"secret:sap/password\"}";
-    const char *at = strstr(downstream_mock_mapping, none);
-    (void)fixture;
-    CHECK(at && strlen(downstream_mock_mapping) + 100 < sizeof(mapping));
-    (void)snprintf(mapping, sizeof(mapping), "%.*s%s%s", (int)(at - downstream_mock_mapping),
-                   downstream_mock_mapping, basic, at + strlen(none));
-    return mapping;
+    return fixture_sap_mapping(
+        "{\"type\":\"none\"}",
+        "{\"type\":\"basic\",\"user\":\"secret:sap/user\",\"password\":\"secret:sap/password\"}");
 }
 
 /* S7 P2: one failed logon is enough; SAP locks the user after three */
 TEST(a_refused_logon_stops_at_once_and_is_never_called_success)
 {
     struct fixture_sap fixture;
-    fixture_sap_open(&fixture, with_basic(&fixture), &guarded);
+    fixture_sap_open(&fixture, with_basic(), &fixture_sap_guarded);
     CHECK(fixture.downstream->credentials_sha.len == 64);
-    (void)create_pump(&fixture);
+    (void)fixture_sap_create(&fixture);
     fixture.password = STR("wrong");
     sap_mock_expire(fixture.sap);
     fixture_sap_close(&fixture);
     for (int html = 0; html < 2; html++) {
-        fixture_sap_open(&fixture, with_basic(&fixture), &guarded);
+        fixture_sap_open(&fixture, with_basic(), &fixture_sap_guarded);
         fixture.password = STR("wrong");
         sap_mock_switch(fixture.sap, SAP_MOCK_logon_html, html);
         struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "", DOC_PUMP, "");
@@ -170,7 +146,7 @@ TEST(a_check_makes_one_round_trip_and_writes_nothing)
 {
     struct fixture_sap fixture;
     struct outcome outcome;
-    fixture_sap_open(&fixture, with_basic(&fixture), &guarded);
+    fixture_sap_open(&fixture, with_basic(), &fixture_sap_guarded);
     downstream_check(fixture.downstream, &fixture.call, &fixture.world, &outcome);
     CHECK_INT(outcome.class, OUTCOME_EFFECT);
     CHECK_INT(sap_mock_log_count(fixture.sap), 1);
@@ -183,7 +159,7 @@ TEST(a_change_between_read_and_write_is_a_conflict_without_effect)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .touch = true});
     struct outcome outcome =
         fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
@@ -199,16 +175,13 @@ TEST(a_change_between_read_and_write_is_a_conflict_without_effect)
 /* C1: 428, and 412 although nothing was sent, teach the connector to send an ETag */
 TEST(a_service_that_wants_if_match_gets_it_from_the_next_delivery_on)
 {
-    static char mapping[8192];
     struct fixture_sap fixture;
-    const char *from = "\"concurrency\":\"etag\",\"read_before_write\":true",
-               *at = strstr(downstream_mock_mapping, from);
-    CHECK(at);
-    (void)snprintf(mapping, sizeof(mapping),
-                   "%.*s\"concurrency\":\"overwrite\",\"read_before_write\":false%s",
-                   (int)(at - downstream_mock_mapping), downstream_mock_mapping, at + strlen(from));
-    fixture_sap_open(&fixture, mapping, NULL);
-    struct str ref = create_pump(&fixture);
+    fixture_sap_open(
+        &fixture,
+        fixture_sap_mapping("\"concurrency\":\"etag\",\"read_before_write\":true",
+                            "\"concurrency\":\"overwrite\",\"read_before_write\":false"),
+        NULL);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(
         fixture.sap,
         &(struct sap_fault){.method = STR("PATCH"), .status = 428, .message = STR("read first")});
@@ -225,17 +198,14 @@ TEST(a_service_that_wants_if_match_gets_it_from_the_next_delivery_on)
 /* W1: MERGE, the tunnel, 200 with a body */
 TEST(merge_and_tunnel_and_a_200_are_as_good_as_patch)
 {
-    static const char *const verbs[] = {"MERGE", "tunnel"};
-    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
-        static char mapping[8192];
+    for (int i = 0; i < 2; i++) {
         struct fixture_sap fixture;
-        const char *from = "\"verb\":\"PATCH\"", *at = strstr(downstream_mock_mapping, from);
-        (void)snprintf(mapping, sizeof(mapping), "%.*s\"verb\":\"%s\"%s",
-                       (int)(at - downstream_mock_mapping), downstream_mock_mapping, verbs[i],
-                       at + strlen(from));
-        fixture_sap_open(&fixture, mapping, NULL);
+        fixture_sap_open(&fixture,
+                         fixture_sap_mapping("\"verb\":\"PATCH\"",
+                                             i ? "\"verb\":\"tunnel\"" : "\"verb\":\"MERGE\""),
+                         NULL);
         sap_mock_switch(fixture.sap, SAP_MOCK_update_status, 200);
-        struct str ref = create_pump(&fixture);
+        struct str ref = fixture_sap_create(&fixture);
         struct outcome outcome =
             fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
         CHECK_STR(outcome.code, "DONE");
@@ -252,7 +222,7 @@ TEST(the_number_of_a_created_equipment_comes_from_the_body)
         struct fixture_sap fixture;
         fixture_sap_open(&fixture, "", NULL);
         sap_mock_switch(fixture.sap, SAP_MOCK_location, location);
-        CHECK_STR(create_pump(&fixture), "10000000");
+        CHECK_STR(fixture_sap_create(&fixture), "10000000");
         fixture_sap_close(&fixture);
     }
 }
@@ -262,7 +232,7 @@ TEST(a_usage_period_that_ended_leads_to_the_newest_row)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(
         fixture.sap,
         &(struct sap_fault){.method = STR("GET"), .match = STR("Equipment("), .split = true});
@@ -280,7 +250,7 @@ TEST(a_field_that_sap_ignores_is_named_and_opens_no_loop)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .silent = true});
     struct outcome outcome =
         fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
@@ -299,7 +269,7 @@ TEST(an_error_message_on_a_success_is_unsure_and_a_warning_is_not)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct fixture_sap fixture;
         fixture_sap_open(&fixture, "", NULL);
-        struct str ref = create_pump(&fixture);
+        struct str ref = fixture_sap_create(&fixture);
         struct str message = arena_printf(
             &fixture.arena, "{\"code\":\"A/1\",\"message\":\"look here\",\"severity\":\"%s\"}",
             cases[i].severity);
@@ -456,7 +426,7 @@ TEST(a_connection_that_breaks_after_the_commit_is_unsure_and_read_back_as_done)
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         struct fixture_sap fixture;
         fixture_sap_open(&fixture, "", NULL);
-        struct str ref = create_pump(&fixture);
+        struct str ref = fixture_sap_create(&fixture);
         sap_mock_fault(fixture.sap, &faults[i]);
         struct outcome outcome =
             fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
@@ -478,7 +448,7 @@ TEST(a_reset_before_the_commit_is_mended_by_one_re_send_that_owns_up_to_the_firs
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(fixture.sap,
                    &(struct sap_fault){.method = STR("PATCH"), .drop = SAP_DROP_BEFORE});
     struct outcome outcome =
@@ -504,7 +474,7 @@ TEST(a_late_commit_is_found_by_reading_back)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .late_ms = 300000});
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"),
                                                     .status = 400,
@@ -545,7 +515,7 @@ TEST(no_byte_of_a_write_leaves_after_send_before)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     fixture_sap_lease(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
     fixture.lease.send_before_at_ms = FIXTURE_NOW_MS + 5000;
     sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("GET"), .delay_ms = 5000});
@@ -562,7 +532,7 @@ TEST(reads_that_fail_and_no_connection_have_no_effect_and_count)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     downstream_mock_unplug(fixture.downstream, true);
     struct outcome outcome =
         fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
@@ -588,72 +558,11 @@ TEST(reads_that_fail_and_no_connection_have_no_effect_and_count)
     fixture_sap_close(&fixture);
 }
 
-/* R1 R2 R3 R4 */
-TEST(repeat_ids_confirm_and_their_absence_is_survived)
-{
-    struct fixture_sap fixture;
-    fixture_sap_open(&fixture, "", NULL);
-    sap_mock_switch(fixture.sap, SAP_MOCK_repeat_oasis, 1);
-    struct str ref = create_pump(&fixture);
-    CHECK_HAS(fixture_sap_last_write(&fixture)->repeat_id, "0000-0000");
-    sap_mock_fault(fixture.sap,
-                   &(struct sap_fault){.method = STR("PATCH"), .drop = SAP_DROP_AFTER});
-    struct outcome outcome =
-        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
-    CHECK_STR(outcome.code, "DONE");
-    CHECK(outcome.re_sent && outcome.repeat_confirmed);
-    CHECK_INT(fixture_sap_effects(&fixture), 2);
-    sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .late_ms = 60000});
-    outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"x\"}",
-                                  "{\"description\":\"y\"}", ref.s);
-    CHECK_INT(outcome.class, OUTCOME_UNSURE); /* 409: the first one still runs */
-    clock_manual_advance(&fixture.clock, 60000);
-    CHECK_INT(fixture_sap_read_back(&fixture).class, OUTCOME_EFFECT);
-    CHECK_INT(fixture_sap_effects(&fixture), 3);
-    fixture_sap_close(&fixture);
-}
-
-/* R4 R3: the Gateway pair is dropped where it is not configured; an outdated id counts only with the values there */
-TEST(the_gateway_pair_is_dropped_where_it_is_not_configured)
-{
-    for (int kind = 2; kind <= 3; kind++) {
-        static char mapping[8192];
-        struct fixture_sap fixture;
-        const char *from = "\"repeatability\":\"oasis\"",
-                   *at = strstr(downstream_mock_mapping, from);
-        (void)snprintf(mapping, sizeof(mapping), "%.*s\"repeatability\":\"gateway\"%s",
-                       (int)(at - downstream_mock_mapping), downstream_mock_mapping,
-                       at + strlen(from));
-        fixture_sap_open(&fixture, mapping, NULL);
-        sap_mock_switch(fixture.sap, SAP_MOCK_repeat_gateway, kind);
-        struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "", DOC_PUMP, "");
-        CHECK_STR(outcome.code, "CONFIG_REPEAT");
-        CHECK_INT(outcome.class, OUTCOME_NO_EFFECT);
-        CHECK(!outcome.counts);
-        struct str ref = create_pump(&fixture);
-        sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"),
-                                                        .status = 400,
-                                                        .code = STR("/IWBEP/CM_COS/005"),
-                                                        .commit = true});
-        outcome =
-            fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
-        CHECK_STR(outcome.code, "DONE");
-        sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"),
-                                                        .status = 400,
-                                                        .code = STR("/IWBEP/CM_COS/005")});
-        outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"x\"}",
-                                      "{\"description\":\"y\"}", ref.s);
-        CHECK_STR(outcome.code, "OUTDATED");
-        CHECK_INT(outcome.class, OUTCOME_UNSURE);
-        fixture_sap_close(&fixture);
-    }
-}
-
 TEST(some_values_there_and_others_not_is_partial)
 {
     struct fixture_sap fixture;
     fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
+    struct str ref = fixture_sap_create(&fixture);
     fixture_sap_lease(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\",\"serial\":\"s-2\"}",
                       ref.s);
     struct header half[] = {{STR("EquipmentName"), STR("x")}};
@@ -661,74 +570,5 @@ TEST(some_values_there_and_others_not_is_partial)
     struct outcome outcome = fixture_sap_read_back(&fixture);
     CHECK_INT(outcome.class, OUTCOME_NO_EFFECT);
     CHECK(outcome.partial);
-    fixture_sap_close(&fixture);
-}
-
-/* P9: OAuth 2.0: one token for many requests, renewed before its end, and once after a 401 */
-TEST(a_bearer_token_is_fetched_kept_renewed_and_replaced)
-{
-    static char mapping[8192];
-    struct fixture_sap fixture;
-    const char *none = "{\"type\":\"none\"}", *at = strstr(downstream_mock_mapping, none);
-    (void)snprintf(mapping, sizeof(mapping),
-                   "%.*s{\"type\":\"oauth2_client_credentials\",\"client_id\":\"secret:sap/"
-                   "user\",\"client_secret\":\"secret:sap/password\","
-                   "\"token_url\":\"http://127.0.0.1:8181" SAP_MOCK_TOKEN "\",\"scope\":\"a b\"}%s",
-                   (int)(at - downstream_mock_mapping), downstream_mock_mapping, at + strlen(none));
-    fixture_sap_open(&fixture, mapping, &guarded);
-    struct str ref = create_pump(&fixture);
-    CHECK_STR(sap_mock_log_at(fixture.sap, 0)->target, SAP_MOCK_TOKEN);
-    size_t first = sap_mock_log_count(fixture.sap);
-    CHECK_INT(first, 4); /* token, session, search, create */
-    CHECK_STR(
-        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"b\"}", ref.s).code,
-        "DONE");
-    CHECK_INT(sap_mock_log_count(fixture.sap), first + 3); /* read, write, read: no new token */
-    clock_manual_advance(&fixture.clock, 3541000);
-    CHECK_STR(fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"b\"}",
-                                  "{\"description\":\"c\"}", ref.s)
-                  .code,
-              "DONE");
-    sap_mock_fault(
-        fixture.sap,
-        &(struct sap_fault){.method = STR("PATCH"), .status = 401, .message = STR("expired")});
-    struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"c\"}",
-                                                 "{\"description\":\"d\"}", ref.s);
-    CHECK_STR(outcome.code, "DONE");
-    CHECK_INT(fixture_sap_effects(&fixture), 4);
-    CHECK_HAS_NOT(outcome.data, "Bearer");
-    sap_mock_fault(fixture.sap,
-                   &(struct sap_fault){
-                       .method = STR("PATCH"), .status = 401, .message = STR("no"), .times = 2});
-    outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"d\"}",
-                                  "{\"description\":\"e\"}", ref.s);
-    CHECK_STR(outcome.code, "AUTH");
-    CHECK(outcome.auth);
-    fixture.password = STR("wrong");
-    clock_manual_advance(&fixture.clock, 3541000);
-    downstream_check(fixture.downstream, &fixture.call, &fixture.world, &outcome);
-    CHECK_STR(outcome.code, "AUTH");
-    fixture_sap_close(&fixture);
-}
-
-/* P7 */
-TEST(what_somebody_changed_in_sap_is_told_and_not_overwritten)
-{
-    struct fixture_sap fixture;
-    fixture_sap_open(&fixture, "", NULL);
-    struct str ref = create_pump(&fixture);
-    struct header theirs[] = {{STR("EquipmentName"), STR("theirs")},
-                              {STR("ManufacturerSerialNumber"), STR("THEIRS")}};
-    sap_mock_row_put(fixture.sap, FIXTURE_NOW_MS, ref, theirs, 2);
-    struct outcome outcome =
-        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP,
-                            "{\"description\":\"ours\",\"serial\":\"ab-1\",\"weight_kg\":12.5,"
-                            "\"commissioned\":\"1965-03-01\",\"site\":\"berlin\"}",
-                            ref.s);
-    CHECK_STR(outcome.code, "DONE");
-    CHECK_HAS(outcome.data,
-              "\"overwritten\":[\"EquipmentName\"],\"drift\":[\"ManufacturerSerialNumber\"]");
-    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "EquipmentName"), "ours");
-    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "ManufacturerSerialNumber"), "THEIRS");
     fixture_sap_close(&fixture);
 }

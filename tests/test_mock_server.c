@@ -10,7 +10,9 @@
 #include "adapters/downstream_odata.h"
 #include "adapters/http_client.h"
 #include "core/name.h"
+#include "fixture_sap.h"
 #include "home/mock_server.h"
+#include "home/mock_state.h"
 #include "test.h"
 
 struct rig {
@@ -46,13 +48,9 @@ static void *run_loop(void *context)
 
 static char *mapping_for(int port)
 {
-    static char mapping[8192];
-    const char *from = "127.0.0.1:8181", *at = strstr(downstream_mock_mapping, from);
-    CHECK(at);
-    (void)snprintf(mapping, sizeof(mapping), "%.*s127.0.0.1:%d%s",
-                   (int)(at - downstream_mock_mapping), downstream_mock_mapping, port,
-                   at + strlen(from));
-    return mapping;
+    char to[32];
+    (void)snprintf(to, sizeof(to), "127.0.0.1:%d", port);
+    return fixture_sap_mapping("127.0.0.1:8181", to);
 }
 
 static void rig_open(struct rig *rig)
@@ -302,4 +300,34 @@ TEST(parallel_senders_share_slots_and_never_mix_their_sessions)
     CHECK(sessions >= 1 && sessions <= 2); /* one per slot, no more */
     CHECK_INT(refused, 0);
     rig_close(&rig);
+}
+
+TEST(the_rows_of_the_mock_survive_a_stop_and_a_broken_file_is_told)
+{
+    struct arena arena;
+    struct call call = {.arena = &arena};
+    struct header values[] = {{STR("YY1_DEVICE_NAME"), STR("a")},
+                              {STR("EquipmentName"), STR("b \"c\"")}};
+    arena_open(&arena, 0);
+    struct sap_mock *sap = sap_mock_open(&(struct sap_mock_options){0});
+    CHECK_RC(mock_state_load(&call, sap, "rows"), RC_OK); /* there is none yet */
+    sap_mock_row_put(sap, 1, STR(""), values, 2);
+    sap_mock_row_put(sap, 1, STR("X-1"), values, 1);
+    CHECK_RC(mock_state_save(&call, sap, "rows"), RC_OK);
+    struct sap_mock *again = sap_mock_open(&(struct sap_mock_options){0});
+    CHECK_RC(mock_state_load(&call, again, "rows"), RC_OK);
+    CHECK_INT(sap_mock_row_count(again), 2);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_BYTES(sap_mock_row_json(again, &arena, i), sap_mock_row_json(sap, &arena, i));
+    }
+    sap_mock_row_put(again, 1, STR(""), values, 2); /* no number is given twice */
+    CHECK_STR(sap_mock_row_value(again, 2, "Equipment"), "10000001");
+    FILE *file = fopen("rows", "ae");
+    CHECK(file && fputs("{\"Nope\":1}\n", file) >= 0 && fclose(file) == 0);
+    CHECK_RC(mock_state_load(&call, again, "rows"), RC_INVALID);
+    CHECK_HAS(str_of(call.why), "line 3");
+    CHECK_RC(mock_state_save(&call, sap, "no/such/folder"), RC_BROKEN);
+    sap_mock_close(sap);
+    sap_mock_close(again);
+    arena_close(&arena);
 }
