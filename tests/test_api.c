@@ -171,6 +171,29 @@ TEST(a_repeat_that_races_its_first_request_gets_the_same_bytes)
     engine_close(&door.engine);
 }
 
+/* P10 P11: headers may be as large as the HTTP server lets them; a repeat's fingerprint takes them whole. */
+TEST(a_repeat_with_an_enormous_if_match_is_answered)
+{
+    static char tag[16000];
+    struct door door;
+    door_open(&door);
+    memset(tag, '1', sizeof(tag));
+    tag[0] = tag[sizeof(tag) - 1] = '"';
+    struct header headers[] = {{STR("content-type"), STR("application/json")},
+                               {STR("x-api-key"), door.customer},
+                               {STR("idempotency-key"), STR("k-1")},
+                               {STR("if-match"), {tag, sizeof(tag)}}};
+    struct request request = {.method = STR("POST"),
+                              .target = STR("/update-device"),
+                              .headers = headers,
+                              .header_count = COUNT_OF(headers),
+                              .body = STR("{\"device_name\":\"P\",\"attributes\":{}}")};
+    CHECK_RC(api_handle(&door.engine.world, engine_call(&door.engine), &request, &door.response),
+             RC_OK);
+    CHECK_INT(door.response.status, 404);
+    engine_close(&door.engine);
+}
+
 /* --- the door holds --------------------------------------------------------------------------------------------- */
 /* P10: whatever stands in the target, there is an answer. */
 TEST(strange_targets_are_answered)

@@ -216,7 +216,9 @@ static bool read_fault(yyjson_val *value, struct sap_fault *ret_fault)
         .expire = json_member_bool(value, "expire", false),
         .split = json_member_bool(value, "split", false),
     };
-    return drop_kind >= 0;
+    bool status_is_one =
+        ret_fault->status == 0 || (ret_fault->status >= 200 && ret_fault->status <= 599);
+    return drop_kind >= 0 && status_is_one;
 }
 
 static bool post_faults(struct sap_mock *mock, yyjson_val *root)

@@ -412,6 +412,8 @@ enum rc api_request_if_match(struct exchange *exchange, int64_t current_revision
     return RC_OK;
 }
 
+#define LENGTH_BYTES 24 /* of one part: "<decimal>:" */
+
 static void hash_part(struct text *text, struct str part)
 {
     text_printf(text, "%zu:", part.len);
@@ -424,7 +426,9 @@ struct str api_request_fingerprint(const struct exchange *exchange)
     const struct request *request = exchange->request;
     unsigned char sha[SHA256_BYTES];
     struct text text;
-    text_open(&text, call->arena, request->body.len + 2 * request->target.len + 2048);
+    text_open(&text, call->arena,
+              request->method.len + exchange->path.len + exchange->if_match.len +
+                  request->body.len + 4 * LENGTH_BYTES);
     hash_part(&text, request->method);
     hash_part(&text, exchange->path);
     hash_part(&text, exchange->if_match);

@@ -90,8 +90,8 @@ static enum rc accept_once(struct world *world, struct call *call,
         struct device *current = arena_new(call->arena, struct device);
         *current = before;
         call->current = current;
-        return call_refuse(call, PROBLEM_revision_mismatch, "the revision is %lld, not %lld",
-                           (long long)before.revision, (long long)new->if_match);
+        return call_refuse(call, PROBLEM_revision_mismatch, "the revision is %lld",
+                           (long long)before.revision);
     }
     TRY(document_merge(call, before.doc, new->patch, &doc));
     bool same = document_equal(call, before.doc, doc);

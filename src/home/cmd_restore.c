@@ -1,7 +1,9 @@
 /* `hourbell restore`: a backup becomes the data of a stopped server. What the downstream got after the backup is
  * unknown here, so the core marks it: full bodies next, no effect in this window, the downstream held until an
- * operator has looked. All this is done to a file beside the database, which gets its name last: a crash leaves the
- * old data, or the new. */
+ * operator has looked. All this is done to a file beside the database. When it is whole it becomes hourbell.db.restore:
+ * as long as a file of that name is there no server starts. Then the old database and its WAL step aside, and the last
+ * rename puts the new one in its place. So a crash leaves the old data, the new, or a folder that is refused until
+ * restore has been run again; never an empty one that looks well, and never a database with a WAL that is not its own. */
 #include "home/cmd.h"
 
 #include <errno.h>
@@ -24,8 +26,10 @@
 
 struct restore {
     const struct args *args;
-    const char *backup, *folder, *path,
-        *beside; /* beside: the database under another name, while it is worked on */
+    const char *backup, *folder, *path;
+    const char *part, *beside;       /* the new database while it is worked on; once it is whole */
+    bool cut_short;                  /* an earlier restore of this folder did not come to its end */
+    const char *aside;               /* where the old one went; "" = there was none */
     const struct settings *settings; /* the window decides when devices are looked at next */
     int lock_fd;
     int64_t device_count;
@@ -56,7 +60,7 @@ static int folder_lock(struct restore *restore)
     }
     if (access(restore->path, F_OK) == 0 && !args_has(restore->args, "force")) {
         return command_fail(restore->args, EXIT_CONFLICT,
-                            "%s is there already; --force replaces it and keeps it as %s",
+                            "%s is there already; --force replaces it and keeps it as %s.N",
                             restore->path, DATA_FILE ".before-restore");
     }
     return EXIT_DONE;
@@ -98,27 +102,63 @@ static void remove_with_suffixes(const struct restore *restore, const char *path
     }
 }
 
-/* The old database with its WAL out of the way, the new one in its place. */
-static int folder_switch(const struct restore *restore)
+/* What was renamed stays renamed. */
+static int folder_sync(const struct restore *restore)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    struct arena *arena = restore->args->arena;
-    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-        const char *from = arena_printf(arena, "%s%s", restore->path, suffixes[i]).s;
-        const char *to = arena_printf(arena, "%s.before-restore%s", restore->path, suffixes[i]).s;
-        if (rename(from, to) != 0 && errno != ENOENT) {
-            return fail_errno(restore, from);
-        }
-    }
-    if (rename(restore->beside, restore->path) != 0) {
-        return fail_errno(restore, restore->path);
-    }
     int fd = open(restore->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool synced = fd >= 0 && fsync(fd) == 0;
     if (fd >= 0) {
         close(fd);
     }
     return synced ? EXIT_DONE : fail_errno(restore, restore->folder);
+}
+
+static bool is_there(const struct restore *restore, const char *path, const char *suffix)
+{
+    return access(arena_printf(restore->args->arena, "%s%s", path, suffix).s, F_OK) == 0;
+}
+
+/* A name for the old database that neither a database nor the WAL of an earlier restore has. If a restore was cut
+ * short, its name: the WAL that stepped aside then belongs to the database that steps aside now. */
+static const char *free_name(const struct restore *restore)
+{
+    struct arena *arena = restore->args->arena;
+    const char *before = NULL, *name = NULL;
+    for (int i = 1; !name || is_there(restore, name, "") || is_there(restore, name, "-wal"); i++) {
+        before = name;
+        name = arena_printf(arena, "%s.before-restore.%d", restore->path, i).s;
+    }
+    bool both =
+        before && ((is_there(restore, before, "") && is_there(restore, restore->path, "")) ||
+                   (is_there(restore, before, "-wal") && is_there(restore, restore->path, "-wal")));
+    return restore->cut_short && before && !both ? before : name;
+}
+
+/* The new database is whole: from here on no server starts until it has its name. */
+static int folder_switch(struct restore *restore)
+{
+    static const char *const suffixes[] = {"-wal", "-shm",
+                                           ""}; /* the database last: its WAL is never without it */
+    struct arena *arena = restore->args->arena;
+    const char *aside = free_name(restore);
+    if (rename(restore->part, restore->beside) != 0) {
+        return fail_errno(restore, restore->beside);
+    }
+    int exit_code = folder_sync(restore);
+    for (size_t i = 0; exit_code == EXIT_DONE && i < COUNT_OF(suffixes); i++) {
+        const char *from = arena_printf(arena, "%s%s", restore->path, suffixes[i]).s;
+        const char *to = arena_printf(arena, "%s%s", aside, suffixes[i]).s;
+        if (rename(from, to) == 0) {
+            restore->aside = aside;
+        } else if (errno != ENOENT) {
+            return fail_errno(restore, from);
+        }
+    }
+    exit_code = exit_code == EXIT_DONE ? folder_sync(restore) : exit_code;
+    if (exit_code == EXIT_DONE && rename(restore->beside, restore->path) != 0) {
+        return fail_errno(restore, restore->path);
+    }
+    return exit_code == EXIT_DONE ? folder_sync(restore) : exit_code;
 }
 
 /* ---- what the core does to it ---------------------------------------------------------------------------------- */
@@ -171,7 +211,7 @@ static int mark(struct restore *restore)
     arena_open(&arena, (size_t)1 << 32);
     clock_system_open(&clock);
     call_open(call, &arena, &world);
-    enum rc rc = store_sqlite_open(call, restore->beside,
+    enum rc rc = store_sqlite_open(call, restore->part,
                                    &(struct store_sqlite_options){.turns = true}, &world.store);
     if (rc == RC_OK) {
         rc = mark_all(restore, &world, call);
@@ -179,7 +219,7 @@ static int mark(struct restore *restore)
     }
     return rc == RC_OK
                ? EXIT_DONE
-               : command_fail(restore->args, EXIT_FAILED, "%s: %s", restore->beside, call->why);
+               : command_fail(restore->args, EXIT_FAILED, "%s: %s", restore->part, call->why);
 }
 
 /* ---- the sub-command --------------------------------------------------------------------------------------------- */
@@ -206,24 +246,27 @@ int cmd_restore(const struct args *args)
     struct restore restore = {.args = args,
                               .backup = args_operand(args, 0, ""),
                               .folder = args_operand(args, 1, ""),
+                              .aside = "",
                               .lock_fd = -1};
     if (config_args_load(args, &config) != RC_OK) {
         return EXIT_INVALID;
     }
     restore.settings = &config.settings;
     restore.path = data_path(args->arena, restore.folder).s;
-    restore.beside = arena_printf(args->arena, "%s.restore", restore.path).s;
+    restore.beside = arena_printf(args->arena, "%s/" DATA_RESTORING, restore.folder).s;
+    restore.cut_short = access(restore.beside, F_OK) == 0;
+    restore.part = arena_printf(args->arena, "%s.part", restore.beside).s;
     if (access(restore.backup, R_OK) != 0) {
         return command_fail(args, EXIT_NOT_FOUND, "%s: %s", restore.backup, strerrordesc_np(errno));
     }
     int exit_code = folder_lock(&restore);
     exit_code = exit_code == EXIT_DONE ? verify(&restore) : exit_code;
     if (exit_code == EXIT_DONE) {
-        remove_with_suffixes(&restore, restore.beside); /* of an earlier try */
-        exit_code = file_copy(&restore, restore.backup, restore.beside);
+        remove_with_suffixes(&restore, restore.part); /* of an earlier try */
+        exit_code = file_copy(&restore, restore.backup, restore.part);
         exit_code = exit_code == EXIT_DONE ? mark(&restore) : exit_code;
         exit_code = exit_code == EXIT_DONE ? folder_switch(&restore) : exit_code;
-        remove_with_suffixes(&restore, restore.beside);
+        remove_with_suffixes(&restore, restore.part);
     }
     if (restore.lock_fd >= 0) {
         close(restore.lock_fd);
@@ -235,6 +278,10 @@ int cmd_restore(const struct args *args)
         printf("%lld devices restored into %s. The downstream is held; after you have looked:\n"
                "  hourbell downstream resume --reason 'restored, looked at'\n",
                (long long)restore.device_count, restore.folder);
+        if (restore.aside[0]) {
+            printf("The data that were there are %s now, with its -wal if there is one.\n",
+                   restore.aside);
+        }
     }
     return exit_code;
 }

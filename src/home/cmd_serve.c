@@ -2,6 +2,7 @@
  * until it is told to stop. Everything that is wrong at the start ends it with one sentence and an exit
  * code; nothing is served half. The world is filled here, in one literal. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include "core/auth.h"
 #include "home/cmd.h"
 #include "home/config_args.h"
+#include "home/data_dir.h"
 #include "home/log_lines.h"
 #include "home/server.h"
 
@@ -139,7 +141,31 @@ static enum rc first_keys(struct world *world, struct call *call, struct str *re
     return auth_create(world, call, STR("system"), &operator, & key, ret_secret);
 }
 
-static enum rc keys(struct world *world, struct call *call)
+/* On a terminal for the person in front of it; else standard error is somebody's log, and no log may hold a secret:
+ * then into a file for the owner's eyes. */
+static enum rc show_key(struct call *call, struct str data_dir, struct str secret)
+{
+    if (isatty(STDERR_FILENO)) {
+        fprintf(stderr,
+                "hourbell: the first operator key was made; it is shown only now:\n  " STR_FMT "\n",
+                STR_ARG(secret));
+        return RC_OK;
+    }
+    const char *path = arena_printf(call->arena, STR_FMT "/operator.key", STR_ARG(data_dir)).s;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && dprintf(fd, STR_FMT "\n", STR_ARG(secret)) > 0 && fsync(fd) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!written) {
+        return call_why(call, RC_BROKEN, "%s: %s", path, strerrordesc_np(errno));
+    }
+    DIAG(DIAG_WARN, "first_operator_key", DIAG_TEXT("file", str_of(path)),
+         DIAG_TEXT("detail", STR("take it from there, keep it, and remove the file")));
+    return RC_OK;
+}
+
+static enum rc keys(struct world *world, struct call *call, struct str data_dir)
 {
     struct str secret = STR_NONE;
     store_sqlite_turn_begin(world->store);
@@ -149,12 +175,17 @@ static enum rc keys(struct world *world, struct call *call)
         return rc;
     }
     TRY(store_sqlite_turn_commit(world->store, call));
-    if (secret.len) { /* for a person, not for the log: no JSON line holds it */
-        fprintf(stderr,
-                "hourbell: the first operator key was made; it is shown only now:\n  " STR_FMT "\n",
-                STR_ARG(secret));
-    }
-    return RC_OK;
+    return secret.len ? show_key(call, data_dir, secret) : RC_OK;
+}
+
+/* Data whose restore was cut short are neither the old nor the new ones. */
+static enum rc check_restored(struct call *call, struct str data_dir)
+{
+    const char *path = arena_printf(call->arena, STR_FMT "/" DATA_RESTORING, STR_ARG(data_dir)).s;
+    return access(path, F_OK) == 0
+               ? call_why(call, RC_INVALID,
+                          "%s: a restore was cut short here; run `hourbell restore` again", path)
+               : RC_OK;
 }
 
 /* --- the world ------------------------------------------------------------------------------------------------ */
@@ -162,12 +193,12 @@ static enum rc keys(struct world *world, struct call *call)
 static enum rc open_world(struct serving *serving, struct call *call,
                           const struct settings *settings)
 {
-    struct str path =
-        arena_printf(call->arena, STR_FMT "/hourbell.db", STR_ARG(settings->data_dir));
+    struct str path = arena_printf(call->arena, STR_FMT "/" DATA_FILE, STR_ARG(settings->data_dir));
     struct store_sqlite_options options = {.turns = true};
     int slots = (int)settings->downstream_concurrency;
     TRY(secrets_file_open(call, settings->secrets_file, &serving->secrets));
     TRY(make_data_dir(call, settings->data_dir));
+    TRY(check_restored(call, settings->data_dir));
     TRY(store_sqlite_open(call, path.s, &options, &serving->store));
     TRY(downstream_file_open(call, settings->downstream, settings->downstream_file,
                              serving->secrets, slots, &serving->downstream));
@@ -195,7 +226,7 @@ static enum rc open_all(struct serving *serving, struct call *call, const struct
 {
     struct server_options options = {.world = &serving->world, .signals = true};
     TRY(open_world(serving, call, settings));
-    TRY(keys(&serving->world, call));
+    TRY(keys(&serving->world, call, settings->data_dir));
     TRY(server_open(call, &options, &serving->server));
     DIAG(DIAG_INFO, "listening", DIAG_TEXT("bind", settings->bind),
          DIAG_NUMBER("port", server_port(serving->server)),

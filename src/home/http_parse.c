@@ -238,6 +238,19 @@ static const char *framing_fault(const llhttp_t *parser, const struct http_excha
     return NULL;
 }
 
+/* Somebody in between speaks for another machine: the peer's address says nothing then. */
+static bool is_forwarded(const struct http_exchange *exchange)
+{
+    static const char *const names[] = {"forwarded", "x-forwarded-for", "x-real-ip", "via"};
+    struct str value;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (header_count(exchange, names[i], &value) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int on_headers_complete(llhttp_t *parser)
 {
     struct http_connection *connection = parser->data;
@@ -258,7 +271,7 @@ static int on_headers_complete(llhttp_t *parser)
     exchange->head_only = parser->method == HTTP_HEAD;
     exchange->request.method =
         exchange->head_only ? STR("GET") : str_of(llhttp_method_name(parser->method));
-    exchange->request.loopback = connection->loopback;
+    exchange->request.loopback = connection->loopback && !is_forwarded(exchange);
     exchange->old_version = parser->http_minor == 0;
     exchange->close = !llhttp_should_keep_alive(parser);
     parser->upgrade =

@@ -45,7 +45,9 @@ bool import_read_line(struct import *import, struct arena *arena, struct str *re
         *ret_bytes = len;
         len -= room[len - 1] == '\n';
         len -= len > 0 && room[len - 1] == '\r';
-        *ret_text = arena_copy(arena, (struct str){room, (size_t)len});
+        size_t kept = (size_t)len > LINE_MAX_BYTES ? LINE_MAX_BYTES + 1
+                                                   : (size_t)len; /* enough to be refused */
+        *ret_text = arena_copy(arena, (struct str){room, kept});
     } else if (ferror(import->file)) {
         snprintf(import->why, sizeof import->why, "reading: %s", strerrordesc_np(errno));
         import->exit_code = EXIT_FAILED;

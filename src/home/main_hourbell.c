@@ -125,7 +125,7 @@ static const struct option export_options[] = {
 static const struct option restore_options[] = {
     {"file", 'f', OPTION_FILE, false, "FILE", "settings file of the server, for its window", 0, 0},
     {"set", 's', OPTION_TEXT, true, "NAME=VALUE", "one setting; stronger than environment and file", 0, 0},
-    {"force", 0, OPTION_FLAG, false, NULL, "replace the database that is there (it is kept as hourbell.db.before-restore)", 0, 0},
+    {"force", 0, OPTION_FLAG, false, NULL, "replace the database that is there (it is kept as hourbell.db.before-restore.N)", 0, 0},
     {"accept-findings", 0, OPTION_FLAG, false, NULL, "restore a backup although its check finds something", 0, 0},
     END};
 

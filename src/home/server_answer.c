@@ -93,7 +93,8 @@ static enum rc backup_path(struct server *server, struct backup *backup)
                         "backup_dir " STR_FMT ": errno %d", STR_ARG(dir), errno);
     }
     iso_time_write(backup->started_at_ms, at);
-    for (const char *c = at; *c && *c != '.'; c++) {
+    for (const char *c = at; *c && *c != 'Z';
+         c++) { /* with milliseconds: two in one second are two */
         if (*c != '-' && *c != ':') {
             compact[len++] = *c;
         }
