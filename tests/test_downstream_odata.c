@@ -320,6 +320,25 @@ TEST(a_lost_equipment_is_made_again_only_from_a_full_body)
     fixture_sap_close(&fixture);
 }
 
+/* The reference leads nowhere and another entity has the name: a difference to what the old one held would leave it half */
+TEST(an_equipment_that_took_the_place_of_another_gets_a_full_body)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    struct header named = {STR("YY1_DEVICE_NAME"), STR("pump-7")};
+    sap_mock_row_put(fixture.sap, FIXTURE_NOW_MS, STR("4711"), &named, 1);
+    struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"room\":\"B1\"}",
+                                                 "{\"room\":\"B1\",\"serial\":\"S\"}", "999");
+    CHECK_STR(outcome.code, "MISSING");
+    CHECK(outcome.full_next && outcome.ref_clear);
+    CHECK_INT(fixture_sap_writes(&fixture), 0);
+    outcome = fixture_sap_deliver(&fixture, "Pump-7", "", "{\"room\":\"B1\",\"serial\":\"S\"}", "");
+    CHECK_STR(outcome.code, "DONE");
+    CHECK_STR(outcome.ref, "4711");
+    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "AssetRoom"), "B1");
+    fixture_sap_close(&fixture);
+}
+
 /* E1: errors of every shape; the status speaks even where the body cannot be read */
 TEST(a_business_error_is_rejected_with_pointers)
 {

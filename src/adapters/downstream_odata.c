@@ -39,6 +39,7 @@ struct run {
     struct str ref, end; /* end: the date key where it is not the configured one */
     struct sap_entity current;
     bool create;
+    bool replaced; /* another entity of the name stands where the reference led before */
 };
 
 static void run_begin(struct run *run, struct odata *odata, struct call *call, struct world *world,
@@ -178,6 +179,7 @@ static bool find_again(struct run *run)
         run->ref = ref;
         return true;
     }
+    run->replaced = true;
     return resolve(run);
 }
 
@@ -289,7 +291,7 @@ static enum sap_class re_send(struct run *run, const struct sap_write *write)
     struct sap_compared compared;
     int64_t first_sent_at_ms = out->sent_at_ms;
     enum sap_class class = sap_talk_write(&run->talk, write);
-    bool left = run->talk.answer.sent_at_ms != 0;
+    int64_t again_at_ms = run->talk.answer.sent_at_ms;
     if (class == SAP_IS_CONFLICT &&
         sap_talk_get(&run->talk, sap_wire_entity_url(run->config, run->talk.call->arena, run->ref,
                                                      run->end, true)) == SAP_IS_DONE &&
@@ -298,11 +300,10 @@ static enum sap_class re_send(struct run *run, const struct sap_write *write)
         run->report.note = STR("the first send had its effect; the second was refused");
         return SAP_IS_DONE; /* the second surely had none */
     }
-    if (left) {
+    if (again_at_ms) {
         out->re_sent = true;
         out->earlier_sent_at_ms = first_sent_at_ms;
-        out->sent_at_ms =
-            run->talk.answer.sent_at_ms ? run->talk.answer.sent_at_ms : first_sent_at_ms;
+        out->sent_at_ms = again_at_ms;
     }
     return class == SAP_IS_DONE ? class : SAP_IS_AMBIGUOUS;
 }
@@ -437,8 +438,8 @@ static bool converse(struct run *run)
     if (wants_read(run) && !look(run)) {
         return false;
     }
-    if (run->create && !body_is_full(run)) {
-        return end_as(run, SAP_IS_MISSING, "the entity is gone; the next delivery makes it again");
+    if ((run->create || run->replaced) && !body_is_full(run)) {
+        return end_as(run, SAP_IS_MISSING, "the entity is gone; the next delivery is in full");
     }
     struct str body = sap_map_wire(run->config, arena, run->lease->body.bytes, run->create);
     if (!run->create && run->current.object) {
