@@ -23,6 +23,7 @@ int cmd_keys_list(const struct args *); /* cmd_keys.c */
 int cmd_keys_create(const struct args *);
 int cmd_keys_rotate(const struct args *);
 int cmd_keys_delete(const struct args *);
+int cmd_keys_generate(const struct args *);
 
 int cmd_import(const struct args *);           /* cmd_import.c */
 int cmd_export(const struct args *);           /* cmd_export.c */

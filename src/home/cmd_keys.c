@@ -2,6 +2,9 @@
  * terminal, so that a script can put it into a file: hourbell keys create --owner acme > acme.key */
 #include "home/cmd_client.h"
 
+#include "adapters/clock_system.h"
+#include "core/auth.h"
+
 static int run_list(struct client *client)
 {
     static const char *const heads[] = {"ID",    "ROLE",    "OWNER",   "REALM",
@@ -91,4 +94,22 @@ static int run_delete(struct client *client)
 int cmd_keys_delete(const struct args *args)
 {
     return cmd_with_client(args, run_delete);
+}
+
+int cmd_keys_generate(const struct args *args)
+{
+    CLEANUP(arena_close) struct arena arena;
+    struct clock_system system;
+    struct world world = {.clock = &system.clock};
+    struct call call = {.arena = &arena};
+    struct str credential;
+    arena_open(&arena, 0);
+    clock_system_open(&system);
+    auth_generate(&world, &call, STR("live"), &credential);
+    if (args_has(args, "json")) {
+        printf("{\"credential\":\"" STR_FMT "\"}\n", STR_ARG(credential));
+    } else {
+        printf(STR_FMT "\n", STR_ARG(credential));
+    }
+    return EXIT_DONE;
 }

@@ -204,6 +204,11 @@ static const struct command commands[] = {
     {.name = "keys delete", .help = "end a key at once", .is_client = true, .run = cmd_keys_delete,
      .operands = {{"ID", "the key's id", false, false}}, .exits = "10 11 12 14"},
 
+    {.name = "keys generate", .help = "print a credential for a server that has not started yet", .run = cmd_keys_generate,
+     .text = "Asks no server. The credential goes into the secrets of the server as operator_key or customer_key; the next start takes "
+             "it in, if it does not know its id yet. For automation, and for when the last operator key is lost.",
+     .examples = {{"echo \"operator_key=$(hourbell keys generate)\" >> secrets", "before the first start"}}},
+
     {.name = "import", .help = "create or update many devices from a file of JSON lines", .is_client = true,
      .options = import_options, .run = cmd_import,
      .text = "Each line is an object: {\"device_name\", \"attributes\"?, \"owner\"?, \"op\"?}. op is create, update or upsert (create, or update "
