@@ -272,11 +272,10 @@ static enum rc check_counts(struct replay *replay)
         }
     }
     bool nothing_open = first == 0 && (device->from_seq == 0) == (device->work == WORK_NONE);
+    /* the wish to send everything anew may be older than the first update: then from_seq is no update's */
     size_t at = first_at_or_after(replay, device->from_seq);
-    bool wish =
-        device->from_seq > 0 && device->from_seq < first && at < replay->mark_count &&
-        replay->marks[at].seq == device->from_seq &&
-        !is_update(&replay->marks[at]); /* to send everything anew: older than the first update */
+    bool wish = device->from_seq > 0 && device->from_seq < first && at < replay->mark_count &&
+                replay->marks[at].seq == device->from_seq && !is_update(&replay->marks[at]);
     if (first != device->from_seq && !nothing_open && !wish) {
         find(replay, "I1", -1, "the first update without an end is %lld, the record says %lld",
              (long long)first, (long long)device->from_seq);
