@@ -33,6 +33,16 @@
 #define SIM_SYSTEM SIM_DEVICES /* index of the system's record */
 #define SIM_RECORDS (SIM_DEVICES + 1)
 
+/* What happened in a run, to see that it does. */
+#define SIM_COUNT_NAMES(X)                                                                         \
+    X(TURNS) X(CRASHES) X(POWER) X(VOIDS) X(STEPS) X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP)
+enum sim_count {
+#define X(name) SIM_##name,
+    SIM_COUNT_NAMES(X)
+#undef X
+        SIM_COUNTS
+};
+
 /* What kinds of trouble a run has; drawn from its seed. Steps of the clock and late commits exclude each other: how
  * late a commit may be is measured on the clock that steps. */
 struct sim_profile {
@@ -135,18 +145,7 @@ struct sim {
     int64_t seen_version[SIM_RECORDS], seen_seq[SIM_RECORDS];
     int64_t tallies[TALLY_COUNT];
     bool tallies_known; /* false once a commit's end was unknown */
-    int64_t counts[16]; /* what happened in the run, to see that it does: sim_count */
-};
-enum sim_count {
-    SIM_TURNS,
-    SIM_CRASHES,
-    SIM_POWER,
-    SIM_VOIDS,
-    SIM_STEPS,
-    SIM_EFFECTS_SEEN,
-    SIM_REPEATS,
-    SIM_LATE,
-    SIM_LOOKED_UP
+    int64_t counts[SIM_COUNTS];
 };
 
 /* sim_world.c */

@@ -214,6 +214,7 @@ static bool is_id(struct str wire, struct str id)
 bool sim_had_effect(struct sim *sim, struct str repeat_id)
 {
     bool known = false, effect = false;
+    sap_mock_advance(downstream_mock_sap(sim->downstream), sim_true_ms(sim));
     for (size_t i = 0; i < sap_mock_log_count(sap_of(sim)); i++) {
         const struct sap_log *line = sap_mock_log_at(sap_of(sim), i);
         bool same = is_id(line->repeat_id, repeat_id);

@@ -158,7 +158,7 @@ static void ask_operator(struct sim *sim, struct sim_ask *ask, int device)
         sim_ask_post(sim, ask, "/redrives", STR("{\"limit\":10,\"dry_run\":false}"));
         return;
     case 1: {
-        static const char *const words[] = {"hold", "resume", "resume", "probe"};
+        static const char *const words[] = {"hold", "resume", "resume", "resume", "probe"};
         const char *word = words[sim_random(sim, COUNT_OF(words))];
         sim_ask_post(sim, ask, "/downstream/actions",
                      sim_text(sim, "{\"action\":\"%s\",\"reason\":\"a run\"}", word));
@@ -214,7 +214,7 @@ void sim_ask_new(struct sim *sim, struct sim_ask *ret_ask)
     *ret_ask =
         (struct sim_ask){.device = device, .who = sim->owners[device], .method = STR("POST")};
     uint64_t what = sim_random(sim, 100);
-    if (what < 10) {
+    if (what < 6 || (sim->seen_version[device] == 0 && what < 70)) {
         ask_create(sim, ret_ask, device);
     } else if (what < 70) {
         ask_update(sim, ret_ask, device);
@@ -223,7 +223,7 @@ void sim_ask_new(struct sim *sim, struct sim_ask *ret_ask)
         int64_t seq = max_i64(1, last - (int64_t)sim_random(sim, 4));
         sim_ask_action(sim, ret_ask, device, "cancel", seq);
         ret_ask->who = sim_percent(sim, 70) ? sim->owners[device] : SIM_OWNERS;
-    } else if (what < 92) {
+    } else if (what < 90) {
         ask_operator(sim, ret_ask, device);
     } else {
         ask_read(sim, ret_ask, device);
