@@ -6,7 +6,8 @@
 
 #define DATA_FILE "hourbell.db" /* beside it SQLite's -wal and -shm, and the lock */
 
-#define DATA_RESTORING DATA_FILE ".restore" /* there: a restore was cut short; nobody may serve these data */
+#define DATA_RESTORING                                                                             \
+    DATA_FILE ".restore" /* there: a restore was cut short; nobody may serve these data */
 
 /* "<folder>/hourbell.db" */
 static inline struct str data_path(struct arena *arena, const char *folder)
