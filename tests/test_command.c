@@ -38,7 +38,8 @@ static const struct command commands[] = {
     {.name = "see",
      .help = "look at something",
      .text = "First paragraph. Second sentence.\n\nAnother paragraph with a \\ in it.",
-     .operands = {{"NAME", "what to look at", false, false}, {"MORE", "and these", true, true}},
+     .operands = {{"NAME", "what to look at", false, false, false},
+                  {"MORE", "and these", true, true, false}},
      .options = see_options,
      .is_client = true,
      .examples = {{"demo see x", "look at x"}},
@@ -47,7 +48,7 @@ static const struct command commands[] = {
     {.name = "keys list", .help = "list them", .run = run},
     {.name = "keys make",
      .help = "make one",
-     .operands = {{"ID", "which", false, false}},
+     .operands = {{"ID", "which", false, false, false}},
      .run = run},
     {.name = NULL},
 };
