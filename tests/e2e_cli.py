@@ -130,8 +130,8 @@ def commands():
 def every_sub_command_explains_itself(folder):
     names = commands()
     assert {"serve", "mock-sap", "config", "create", "update", "show", "log", "pending", "work", "redrive", "keys list",
-            "keys create", "keys rotate", "keys delete", "import", "export", "backup", "restore", "check",
-            "version"} <= set(names), names
+            "keys create", "keys rotate", "keys delete", "keys generate", "import", "export", "backup", "restore",
+            "check", "version"} <= set(names), names
     for name in names:
         if name == "help":
             continue
@@ -180,7 +180,7 @@ def complete(*words):
 @test
 def bash_completes_commands_options_words_and_files(folder):
     assert complete("ex") == ["export"]
-    assert set(complete("keys", "")) == {"list", "create", "rotate", "delete"}
+    assert set(complete("keys", "")) == {"list", "create", "rotate", "delete", "generate"}
     assert complete("keys", "create", "--ro") == ["--role"]
     assert set(complete("keys", "create", "--role", "")) == {"customer", "operator"}
     assert "--idempotency-key" in complete("update", "--i") and "--url" in complete("update", "--u")
