@@ -270,3 +270,16 @@ TEST(values_are_compared_in_their_normal_forms)
     CHECK_INT(compared.different, 1);
     bench_close(&bench);
 }
+
+TEST(a_create_only_field_never_goes_out_with_a_difference)
+{
+    struct bench bench;
+    bench_open(&bench,
+               "{\"field\":\"A\",\"from\":\"attributes.a\",\"create_only\":true},{\"field\":\"B\","
+               "\"from\":\"attributes.b\"}",
+               "");
+    CHECK_STR(encode(&bench, "", "{\"a\":\"1\"}"), "{\"Sort\":\"PUMP-7\",\"A\":\"1\"}");
+    CHECK_STR(encode(&bench, "{\"a\":\"1\"}", "{\"a\":\"2\",\"b\":\"3\"}"), "{\"B\":\"3\"}");
+    CHECK_STR(encode(&bench, "{\"a\":\"1\"}", "{\"a\":\"2\"}"), "");
+    bench_close(&bench);
+}
