@@ -61,7 +61,7 @@ class Run:
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen([os.path.join(ROOT, "script/run")], env=self.env, stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 400
         while "Ctrl-C stops both" not in self.said():
             assert self.process.poll() is None and time.monotonic() < until, self.said()
             time.sleep(0.05)
@@ -157,7 +157,7 @@ def a_busy_port_is_said_with_the_way_out(folder):
         run = Run(folder)
         for name, env in (("PORT", {"PORT": str(port)}), ("SAP_PORT", {"SAP_PORT": str(port)})):
             done = subprocess.run([os.path.join(ROOT, "script/run")], env={**run.env, **env}, capture_output=True,
-                                  text=True, timeout=60, check=False)
+                                  text=True, timeout=400, check=False)
             assert done.returncode == 1 and f"make run {name}=" in done.stderr, done
 
 
