@@ -59,7 +59,8 @@ class Run:
 
     def start(self):
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen([os.path.join(ROOT, "script/run")], env=self.env, stdout=out, stderr=out,
+            self.process = subprocess.Popen(  # a shell cannot trap what it was started to ignore, as background jobs are
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), args=[os.path.join(ROOT, "script/run")], env=self.env, stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         until = time.monotonic() + 400
         while "Ctrl-C stops both" not in self.said():
