@@ -155,6 +155,81 @@ TEST(a_turn_that_is_rolled_back_was_not)
     close_desk(&desk);
 }
 
+/* ---- credentials that are kept in memory -------------------------------------------------------- */
+
+static void write_key_version(struct desk *desk, const char *id, int64_t version, const char *label)
+{
+    struct key key = {
+        .id = str_of(id), .version = version, .role = ROLE_CUSTOMER, .owner = STR("acme")};
+    struct change change = {.api_key = &key};
+    key.realm = STR("live");
+    key.label = str_of(label);
+    key.secrets[0].sha = desk_sha(desk, version);
+    CHECK_RC(store_commit(desk->store, &desk->call, &change), RC_OK);
+}
+
+static void check_key(struct desk *desk, const char *id, int64_t version, const char *label)
+{
+    struct key key;
+    CHECK_RC(store_key_get(desk->store, &desk->call, str_of(id), &key), RC_OK);
+    CHECK_INT(key.version, version);
+    CHECK_STR(key.label, label);
+    if (version > 0) {
+        CHECK_STR(key.id, id);
+        CHECK_BYTES(key.secrets[0].sha, desk_sha(desk, version));
+    }
+}
+
+/* P9 */
+TEST(memory_learns_of_a_credential_only_what_is_committed)
+{
+    struct desk desk;
+    open_desk(&desk, "t.db", NULL);
+    begin(&desk);
+    write_key_version(&desk, "k_1", 1, "never was");
+    check_key(&desk, "k_1", 1, "never was");
+    store_sqlite_turn_rollback(desk.store);
+    check_key(&desk, "k_1", 0, "");
+
+    begin(&desk);
+    write_key_version(&desk, "k_1", 1, "first");
+    CHECK_RC(commit_turn(&desk), RC_OK);
+    check_key(&desk, "k_1", 1, "first");
+    check_key(&desk, "k_1", 1, "first");
+
+    begin(&desk);
+    write_key_version(&desk, "k_1", 2, "second");
+    check_key(&desk, "k_1", 2, "second");
+    store_sqlite_turn_rollback(desk.store);
+    check_key(&desk, "k_1", 1, "first");
+
+    begin(&desk);
+    check_key(&desk, "k_1", 1, "first");
+    write_key_version(&desk, "k_1", 2, "second");
+    CHECK_RC(commit_turn(&desk), RC_OK);
+    check_key(&desk, "k_1", 2, "second");
+    close_desk(&desk);
+}
+
+TEST(more_credentials_than_memory_keeps_are_all_found)
+{
+    struct desk desk;
+    char id[16];
+    open_desk(&desk, "t.db", NULL);
+    begin(&desk);
+    for (int i = 0; i < 700; i++) {
+        snprintf(id, sizeof id, "k_%d", i);
+        write_key_version(&desk, id, 1, id);
+    }
+    CHECK_RC(commit_turn(&desk), RC_OK);
+    for (int i = 0; i < 2100; i++) {
+        snprintf(id, sizeof id, "k_%d", i * 37 % 700);
+        check_key(&desk, id, 1, id);
+    }
+    check_key(&desk, "k_700", 0, "");
+    close_desk(&desk);
+}
+
 TEST(a_turn_syncs_once_and_a_turn_without_a_write_not_at_all)
 {
     struct desk desk;

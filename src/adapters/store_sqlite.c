@@ -171,6 +171,7 @@ static void roll_back(struct store_sqlite *self)
     self->in_transaction = false;
     self->mirror = self->mirror_before;
     memset(self->seen, 0, sizeof self->seen);
+    store_sqlite_forget_keys(self);
 }
 
 /* Carry the WAL over into the file. The turn is durable already, so a full disk is no error yet: the WAL grows on. */
@@ -436,6 +437,7 @@ enum rc store_sqlite_open(struct call *call, const char *path,
                                   .read_only = options->read_only,
                                   .calm_pages = CHECKPOINT_CALM_PAGES,
                                   .busy_pages = CHECKPOINT_BUSY_PAGES};
+    arena_open(&self->kept.arena, 0);
     if (options->checkpoint_pages > 0) {
         self->calm_pages = self->busy_pages = options->checkpoint_pages;
     }
@@ -483,5 +485,6 @@ void store_sqlite_close(struct store *store)
     if (self->lock_fd >= 0) {
         close(self->lock_fd);
     }
+    arena_close(&self->kept.arena);
     free(self);
 }

@@ -1,4 +1,4 @@
-/* Inside of store_sqlite: shared by store_sqlite.c (file, turns, errors), _read.c, _write.c, _expire.c and _backup.c.
+/* Inside of store_sqlite: shared by store_sqlite.c (file, turns, errors), _read.c, _keys.c, _log.c, _write.c, _expire.c and _backup.c.
  * Nobody else includes it. The tables stand in store_sqlite_schema.h. */
 #ifndef ADAPTERS_STORE_SQLITE_INNER_H
 #define ADAPTERS_STORE_SQLITE_INNER_H
@@ -31,6 +31,14 @@ struct seen {
 };
 #define SEEN_COUNT 4
 
+/* Credentials that were read, by their ids: store_sqlite_keys.c. */
+#define KEPT_KEYS_MAX 256 /* places; half of them are used */
+struct kept_keys {
+    struct arena arena;
+    struct key keys[KEPT_KEYS_MAX]; /* version 0: free */
+    int count;
+};
+
 struct store_sqlite {
     struct store store; /* first */
     sqlite3 *db;
@@ -44,6 +52,7 @@ struct store_sqlite {
     struct mirror mirror, mirror_before; /* before: as of the last COMMIT */
     struct seen seen[SEEN_COUNT];
     unsigned seen_next;
+    struct kept_keys kept;
     int wal_pages;              /* in the WAL now */
     int calm_pages, busy_pages; /* so many are carried over after a small turn, after a large one */
     int64_t expire_log_after, expire_started_at_ms; /* store_sqlite_expire.c */
@@ -104,6 +113,13 @@ MUST enum rc store_sqlite_log_covering(struct store *, struct call *, struct str
 /* The row of an entry; 0 if retention took it. */
 MUST enum rc store_sqlite_find_entry(struct store_sqlite *, struct call *, const struct seen *,
                                      int64_t seq, int64_t *ret_id);
+
+/* --- store_sqlite_keys.c ---------------------------------------------------------------------------- */
+MUST enum rc store_sqlite_key_get(struct store *, struct call *, struct str, struct key *);
+MUST enum rc store_sqlite_key_list(struct store *, struct call *, struct str, int,
+                                   struct key_page *);
+/* Before a credential is written, and when a turn is rolled back. */
+void store_sqlite_forget_keys(struct store_sqlite *);
 
 /* --- store_sqlite_write.c, store_sqlite_expire.c ------------------------------------------------------ */
 MUST enum rc store_sqlite_commit(struct store *, struct call *, const struct change *);

@@ -437,61 +437,6 @@ enum rc store_sqlite_fill_mirror(struct store_sqlite *self, struct call *call)
     return RC_OK;
 }
 
-/* ---- credentials ------------------------------------------------------------------------------------ */
-
-static struct key read_key(struct call *call, sqlite3_stmt *row)
-{
-    return (struct key){.id = column_str(call, row, 0),
-                        .version = column_i64(row, 1),
-                        .role = (enum role)column_i64(row, 2),
-                        .owner = column_str(call, row, 3),
-                        .realm = column_str(call, row, 4),
-                        .label = column_str(call, row, 5),
-                        .secrets = {{column_str(call, row, 6), column_i64(row, 7)},
-                                    {column_str(call, row, 8), column_i64(row, 9)}},
-                        .created_at_ms = column_i64(row, 10),
-                        .deleted_at_ms = column_i64(row, 11),
-                        .last_used_day = column_i64(row, 12)};
-}
-
-static enum rc key_get(struct store *store, struct call *call, struct str id, struct key *ret_key)
-{
-    struct store_sqlite *self = store_sqlite_of(store);
-    CLEANUP(statement_reset) sqlite3_stmt *row = NULL;
-    bool there = false;
-    TRY(store_sqlite_enter(self, call));
-    TRY(store_sqlite_statement(self, call, SQL_key_get, &row));
-    bind_str(row, 1, id);
-    TRY(store_sqlite_step(self, call, row, &there));
-    if (there) {
-        *ret_key = read_key(call, row);
-    }
-    return RC_OK;
-}
-
-static enum rc key_list(struct store *store, struct call *call, struct str after, int limit,
-                        struct key_page *ret_page)
-{
-    struct store_sqlite *self = store_sqlite_of(store);
-    CLEANUP(statement_reset) sqlite3_stmt *row = NULL;
-    struct key_page page = {.items = arena_array(call->arena, struct key, (size_t)limit)};
-    bool there = false;
-    TRY(store_sqlite_enter(self, call));
-    TRY(store_sqlite_statement(self, call, SQL_key_list, &row));
-    bind_str(row, 1, after);
-    bind_i64(row, 2, limit + 1);
-    for (;;) {
-        TRY(store_sqlite_step(self, call, row, &there));
-        page.more = there && page.count == limit;
-        if (!there || page.more) {
-            break;
-        }
-        page.items[page.count++] = read_key(call, row);
-    }
-    *ret_page = page;
-    return RC_OK;
-}
-
 const struct store_ops store_sqlite_ops = {
     .device_get = device_get,
     .device_list = device_list,
@@ -501,8 +446,8 @@ const struct store_ops store_sqlite_ops = {
     .reply_get = reply_get,
     .work_list = work_list,
     .work_count = work_count,
-    .key_get = key_get,
-    .key_list = key_list,
+    .key_get = store_sqlite_key_get,
+    .key_list = store_sqlite_key_list,
     .commit = store_sqlite_commit,
     .notice_done = store_sqlite_notice_done,
     .expire = store_sqlite_expire,

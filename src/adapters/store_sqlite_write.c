@@ -157,6 +157,7 @@ static enum rc write_reply(struct store_sqlite *self, struct call *call, const s
 static enum rc write_key(struct store_sqlite *self, struct call *call, const struct key *key)
 {
     CLEANUP(statement_reset) sqlite3_stmt *row = NULL;
+    store_sqlite_forget_keys(self);
     TRY(store_sqlite_statement(self, call, SQL_key_set, &row));
     bind_str(row, 1, key->id);
     bind_i64(row, 2, key->version);
