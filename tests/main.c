@@ -3,7 +3,6 @@
 #include "test.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <getopt.h>
@@ -12,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -201,6 +201,7 @@ static const char *module_of(const struct test *test) /* tests/test_window.c: wi
 static void run_child(const struct job *job, const sigset_t *signals_before)
 {
     setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the runner be killed */
     sigprocmask(SIG_SETMASK, signals_before, NULL);
     dup2(fileno(job->output), STDOUT_FILENO);
     dup2(fileno(job->output), STDERR_FILENO);
@@ -332,14 +333,27 @@ static int64_t enforce_limits(struct job *jobs, const struct options *options)
     return next_ms;
 }
 
-static void wait_for_any(struct job *jobs, const struct options *options, const sigset_t *child,
+/* Tests have process groups of their own, so a Ctrl-C does not reach them: nothing may outlive us. */
+_Noreturn static void give_up(const struct job *jobs, int job_count, int signal)
+{
+    for (int i = 0; i < job_count; i++) {
+        if (jobs[i].test) {
+            kill(-jobs[i].pid, SIGKILL);
+        }
+    }
+    _exit(128 + signal);
+}
+
+static void wait_for_any(struct job *jobs, const struct options *options, const sigset_t *signals,
                          int *passed, int *failed)
 {
     int64_t wait_ms = enforce_limits(jobs, options);
     struct timespec limit = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
-    if (sigtimedwait(child, NULL, &limit) < 0 && errno == EAGAIN) {
-        enforce_limits(jobs, options);
+    int signal = sigtimedwait(signals, NULL, &limit);
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
+        give_up(jobs, options->job_count, signal);
     }
+    enforce_limits(jobs, options);
     for (int i = 0; i < options->job_count; i++) {
         int status = 0;
         if (jobs[i].test && waitpid(jobs[i].pid, &status, WNOHANG) == jobs[i].pid) {
@@ -351,11 +365,14 @@ static void wait_for_any(struct job *jobs, const struct options *options, const 
 static int run_all(const struct test **wanted, size_t wanted_count, const struct options *options)
 {
     static struct job jobs[JOBS_MAX];
-    sigset_t child, before;
+    sigset_t signals, before;
     int passed = 0, failed = 0;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, &before);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, &before);
     for (size_t next = 0; next < wanted_count || passed + failed < (int)wanted_count;) {
         bool started = false;
         for (int i = 0; i < options->job_count && next < wanted_count; i++) {
@@ -365,7 +382,7 @@ static int run_all(const struct test **wanted, size_t wanted_count, const struct
             }
         }
         if (!started || next == wanted_count) {
-            wait_for_any(jobs, options, &child, &passed, &failed);
+            wait_for_any(jobs, options, &signals, &passed, &failed);
         }
     }
     printf("%d passed, %d failed\n", passed, failed);
