@@ -56,8 +56,10 @@ struct aws_options {
         endpoint; /* of every service, "http://127.0.0.1:19000"; "" = https://<service>.<region>.amazonaws.com */
     struct str endpoints[AWS_SERVICE_COUNT]; /* of one service: goes before `endpoint` */
     struct str ca_pem;                       /* trusted roots in memory; "" = the system's */
+    int64_t
+        retry_span_ms; /* of all tries together, where a call has no deadline; 0 = AWS_RETRY_SPAN_MS */
     struct clock *clock; /* real time, also where the world's is not; must outlive the aws */
-    /* Sees each answered call: for metrics and tests. NULL = nobody */
+    /* Sees each try, status 0 = no answer came: for metrics and tests. NULL = nobody */
     void (*observe)(void *context, const struct aws_request *, const struct aws_answer *);
     void *context;
 };
@@ -77,7 +79,7 @@ void aws_close(struct aws *); /* wipes the credentials; NULL does nothing */
  *   out    ret_answer in call->arena; any HTTP answer but throttling and 5xx is RC_OK, also an error of the service
  *   rule   nothing leaves unsigned and unnoticed: without an Authorization header the call is RC_BROKEN
  *   fails  (call->why) RC_BUSY throttled until the end, nothing was done
- *          · RC_BROKEN no answer, or a 5xx, until the end: the outcome is unknown. ret_answer is then the last one that came
+ *          · RC_BROKEN no answer, or a 5xx, until the end: the outcome is unknown. ret_answer is then the last try's
  *   safe   one thread at a time */
 MUST enum rc aws_call(struct aws *, struct call *, const struct aws_request *,
                       struct aws_answer *ret_answer);

@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct http_client {
     CURL *easy;
     struct http_client_options options;
     char proxy[512], ca_file[1024];
+    char sign_scope[128], sign_key_id[128], sign_secret[256];
 };
 
 /* One request under way: what the callbacks of libcurl need. */
@@ -117,6 +119,26 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     return fresh;
 }
 
+/* libcurl shows what it sends only to this function, which looks for one header and keeps and tells nothing of it. */
+static int look_at_head(CURL *easy, curl_infotype type, char *bytes, size_t size, void *context)
+{
+    static const char mark[] = "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=";
+    struct running *running = context;
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT && memmem(bytes, size, mark, sizeof mark - 1)) {
+        running->answer->was_signed = true;
+    }
+    return 0;
+}
+
+static bool keep(char *into, size_t room, struct str text)
+{
+    if (text.len < room && text.len > 0) {
+        memcpy(into, text.s, text.len); /* the rest is zero */
+    }
+    return text.len < room;
+}
+
 enum rc http_client_open(struct call *call, const struct http_client_options *options,
                          struct http_client **ret_client)
 {
@@ -125,22 +147,27 @@ enum rc http_client_open(struct call *call, const struct http_client_options *op
         return call_why(call, RC_BROKEN, "out of memory");
     }
     client->options = *options;
-    if (options->proxy.len >= sizeof(client->proxy) ||
-        options->ca_file.len >= sizeof(client->ca_file)) {
+    if (!keep(client->proxy, sizeof client->proxy, options->proxy) ||
+        !keep(client->ca_file, sizeof client->ca_file, options->ca_file) ||
+        !keep(client->sign_scope, sizeof client->sign_scope, options->sign_scope) ||
+        !keep(client->sign_key_id, sizeof client->sign_key_id, options->sign_key_id) ||
+        !keep(client->sign_secret, sizeof client->sign_secret, options->sign_secret)) {
         http_client_close(client);
-        return call_why(call, RC_BROKEN, "the proxy or the CA file has too long a name");
+        return call_why(call, RC_BROKEN, "the proxy, the CA file or the credentials are too long");
     }
-    (void)snprintf(client->proxy, sizeof(client->proxy), STR_FMT, STR_ARG(options->proxy));
-    (void)snprintf(client->ca_file, sizeof(client->ca_file), STR_FMT, STR_ARG(options->ca_file));
     *ret_client = client;
     return RC_OK;
 }
 
 void http_client_close(struct http_client *client)
 {
-    if (client && client->easy) {
+    if (!client) {
+        return;
+    }
+    if (client->easy) {
         curl_easy_cleanup(client->easy);
     }
+    OPENSSL_cleanse(client->sign_secret, sizeof client->sign_secret);
     free(client);
 }
 
@@ -203,6 +230,19 @@ static void set_always(const struct http_client *client, struct running *running
     SET(CURLOPT_USERAGENT, "hourbell");
     if (client->ca_file[0]) {
         SET(CURLOPT_CAINFO, client->ca_file);
+    }
+    if (client->options.ca_pem.len) {
+        struct curl_blob roots = {(void *)(uintptr_t)client->options.ca_pem.s,
+                                  client->options.ca_pem.len, CURL_BLOB_NOCOPY};
+        SET(CURLOPT_CAINFO_BLOB, &roots);
+    }
+    if (client->sign_scope[0]) {
+        SET(CURLOPT_AWS_SIGV4, client->sign_scope);
+        SET(CURLOPT_USERNAME, client->sign_key_id);
+        SET(CURLOPT_PASSWORD, client->sign_secret);
+        SET(CURLOPT_DEBUGFUNCTION, look_at_head);
+        SET(CURLOPT_DEBUGDATA, running);
+        SET(CURLOPT_VERBOSE, 1L);
     }
     SET(CURLOPT_PREREQFUNCTION, about_to_send);
     SET(CURLOPT_PREREQDATA, running);
@@ -279,8 +319,7 @@ void http_client_perform(struct http_client *client, struct call *call, struct c
             (struct inbound){.end = INBOUND_NO_CONNECTION, .why = STR("libcurl did not start")};
         return;
     }
-    /* "Expect:" = do not ask for 100 Continue */
-    CLEANUP(list_free) struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    CLEANUP(list_free) struct curl_slist *headers = NULL;
     struct str method = arena_copy(call->arena, outbound->method);
     struct str url = arena_copy(call->arena, outbound->url);
     struct running running = {
@@ -291,7 +330,9 @@ void http_client_perform(struct http_client *client, struct call *call, struct c
         (struct inbound){.headers = arena_array(call->arena, struct header, INBOUND_HEADERS_MAX)};
     text_open(&running.body, call->arena, max_bytes);
     bool sound = true, typed = false;
-    list_remove(&headers, "Expect:"); /* do not ask for 100 Continue */
+    if (!client->sign_scope[0]) { /* a header without a value would be signed but not sent */
+        list_remove(&headers, "Expect:"); /* do not ask for 100 Continue */
+    }
     for (size_t i = 0; i < outbound->header_count; i++) {
         sound = sound && list_add(&headers, call->arena, outbound->headers[i]);
         typed = typed || text_equal_nocase(outbound->headers[i].name, STR("content-type"));

@@ -15,7 +15,11 @@
 struct http_client_options {
     struct str proxy;           /* "" = none */
     struct str ca_file;         /* "" = the system's */
+    struct str ca_pem;          /* trusted roots in memory, instead of ca_file; "" = none */
     int64_t connect_timeout_ms; /* 0 = HTTP_CONNECT_TIMEOUT_MS */
+    /* Sign each request after AWS's Signature Version 4: "aws:amz:<region>:<service>"; "" = no. Only for POSTs of "/" with a
+     * content-type of their own: libcurl before 8.14 signs other shapes wrong. The answer says whether it was signed. */
+    struct str sign_scope, sign_key_id, sign_secret;
     /* May we connect to this address? Asked for the very address that the socket is then connected to, after the one
      * resolution, so a name cannot point elsewhere between check and use. NULL = any. safe: must be callable from any thread */
     bool (*address_allowed)(void *context, const struct sockaddr *, socklen_t size_bytes);
@@ -23,10 +27,10 @@ struct http_client_options {
 };
 
 struct http_client;
-/* fails: RC_BROKEN out of memory, too long a name. The strings of the options are copied. */
+/* fails: RC_BROKEN out of memory, too long a text. The strings of the options are copied, but ca_pem: it must outlive the client. */
 MUST enum rc http_client_open(struct call *, const struct http_client_options *,
                               struct http_client **ret_client);
-void http_client_close(struct http_client *);
+void http_client_close(struct http_client *); /* wipes the secret; NULL does nothing */
 /* Carry one request out; blocks. One thread at a time. The clock is asked just before the first byte. */
 void http_client_perform(struct http_client *, struct call *, struct clock *,
                          const struct outbound *, struct inbound *ret_answer);

@@ -36,6 +36,7 @@ struct inbound {
     size_t header_count;
     struct str body;
     bool cut;           /* the body was longer than asked for */
+    bool was_signed;    /* the request left with an AWS signature */
     int64_t sent_at_ms; /* first byte of the request; 0 = no byte left */
     int64_t duration_ms;
     struct str why; /* words for the log; "" when answered */
