@@ -51,7 +51,7 @@ programs := $(if $(wildcard src/home/main_hourbell.c),$(B)/hourbell)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run demo demo-import test test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
+.PHONY: all build where tests tidy analyze run demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -122,6 +122,8 @@ demo-import: ## 40,000 real names through import, updates and delivery, and a ch
 	@script/demo-import
 test: ## install what is missing, build with sanitizers, run every test (under 3 minutes)
 	@script/test
+test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it
+	@script/test-aws
 test-long: ## the long tests: simulator seeds, mutations, kill -9, torture, valgrind, fuzzing
 	@script/test-long
 fuzz: ## each fuzz target for FUZZ_S seconds (60)
