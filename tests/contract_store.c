@@ -6,6 +6,7 @@
 
 #include "adapters/store_sqlite.h"
 #include "base/text.h"
+#include "dynamo_rig.h"
 
 /* ---- the stores ------------------------------------------------------------------------------ */
 
@@ -34,6 +35,7 @@ static struct store *open_file(void)
 static const struct store_maker store_makers[] = {
     {"sqlite in memory", open_memory, store_sqlite_close, .keeps = false, .expires = true},
     {"sqlite in a file", open_file, store_sqlite_close, .keeps = true, .expires = true},
+    {"dynamodb", dynamo_open, dynamo_close, .keeps = true, .is_there = dynamo_endpoint},
 };
 
 static const struct store_maker *running;
@@ -48,6 +50,9 @@ void contract_run(void (*contract)(struct desk *))
     for (size_t i = 0; i < COUNT_OF(store_makers); i++) {
         struct desk desk;
         running = &store_makers[i];
+        if (running->is_there && !running->is_there()) {
+            continue;
+        }
         fprintf(stderr, "store: %s\n", running->name); /* seen only if the test fails */
         desk_open(&desk, running->open());
         contract(&desk);

@@ -12,6 +12,7 @@ struct store_maker {
     void (*close)(struct store *);
     bool keeps;   /* data survive close and open */
     bool expires; /* store_expire deletes; false: the store does so by itself, some time later */
+    const char *(*is_there)(void); /* NULL = always; else NULL from it = not on this machine */
 };
 
 /* Run it with each maker. */

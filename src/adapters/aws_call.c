@@ -144,6 +144,11 @@ int64_t aws_boot_ms(struct aws *aws)
     return clock_boot_ms(aws->options.clock);
 }
 
+void aws_random(struct aws *aws, void *ret_bytes, size_t size_bytes)
+{
+    clock_random(aws->options.clock, ret_bytes, size_bytes);
+}
+
 /* How long all that is still to come may take. */
 static int64_t time_left_ms(struct aws *aws, const struct call *call, int64_t began_ms)
 {

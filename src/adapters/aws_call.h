@@ -89,5 +89,6 @@ bool aws_is_throttling(struct str type);
  * in: tries so far (>= 1); began_ms: clock_boot_ms at the first one. For adapters with rules of their own (TransactionConflict). */
 bool aws_wait(struct aws *, struct call *, int tries, int64_t began_ms);
 int64_t aws_boot_ms(struct aws *);
+void aws_random(struct aws *, void *ret_bytes, size_t size_bytes);
 
 #endif
