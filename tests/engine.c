@@ -60,8 +60,8 @@ void engine_open(struct engine *engine)
     CHECK_RC(store_sqlite_open(engine_call(engine), ":memory:", NULL, &engine->store), RC_OK);
     engine->world.store = engine->store;
     engine->customer =
-        (struct principal){STR("k_customer"), STR("acme"), STR("live"), ROLE_CUSTOMER};
-    engine->operator=(struct principal){STR("k_operator"), STR_NONE, STR("live"), ROLE_OPERATOR};
+        (struct principal){STR("k_customer"), STR("acme"), STR("live"), ROLE_CUSTOMER, 0};
+    engine->operator=(struct principal){STR("k_operator"), STR_NONE, STR("live"), ROLE_OPERATOR, 0};
 }
 
 void engine_close(struct engine *engine)

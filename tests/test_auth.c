@@ -31,7 +31,8 @@ static enum rc shown(struct header first, struct header second, struct principal
 {
     struct header headers[] = {first, {STR("host"), STR("localhost")}, second};
     struct request request = {.headers = headers, .header_count = second.name.len ? 3 : 2};
-    return auth_check(&engine.world, engine_call(&engine), &request, ret_principal);
+    TRY(auth_check(&engine.world, engine_call(&engine), &request, ret_principal));
+    return auth_note_use(&engine.world, &engine.call, ret_principal);
 }
 
 static enum rc with_key(struct str credential, struct principal *ret_principal)

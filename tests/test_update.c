@@ -55,7 +55,7 @@ TEST(a_foreign_device_is_not_found) /* P9 */
     struct entry entry;
     engine_open(&engine);
     (void)engine_create(&engine, "Pump-7", "{}");
-    struct principal other = {STR("k_other"), STR("other"), STR("live"), ROLE_CUSTOMER};
+    struct principal other = {STR("k_other"), STR("other"), STR("live"), ROLE_CUSTOMER, 0};
     struct update_new new = {.key = engine_key(&engine, "Pump-7"), .patch = STR("{\"a\":1}")};
     CHECK_RC(update_accept(&engine.world, engine_call(&engine), &other, &new, &device, &entry),
              RC_NOT_FOUND);

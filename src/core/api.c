@@ -162,9 +162,13 @@ static enum rc authenticate(struct exchange *exchange)
         exchange->principal.role = ROLE_OPERATOR;
         return RC_OK;
     }
-    TRY(auth_check(exchange->world, exchange->call, exchange->request, &exchange->principal));
+    if (exchange->request->principal) {
+        exchange->principal = *exchange->request->principal;
+    } else {
+        TRY(auth_check(exchange->world, exchange->call, exchange->request, &exchange->principal));
+    }
     exchange->response->by = exchange->principal.id;
-    return RC_OK;
+    return auth_note_use(exchange->world, exchange->call, &exchange->principal);
 }
 
 /* 404, 405, 403. out: ret_allow for 405. */

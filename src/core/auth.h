@@ -11,12 +11,19 @@
 #define KEY_SECRET_BYTES 46 /* prefix 8, random 32, checksum 6 */
 #define KEY_CREDENTIAL_BYTES (KEY_ID_BYTES + 1 + KEY_SECRET_BYTES)
 
-/* Check the request's credential. fails: RC_INVALID unauthorized (one answer for every reason) · RC_BUSY · RC_BROKEN.
+/* Check the request's credential; writes nothing. fails: RC_INVALID unauthorized (one answer for every reason) · RC_BUSY · RC_BROKEN.
  * in: one credential; the same one twice is one, two different ones are refused, also two of which one is right.
- * rule: constant-time compare; an unknown id costs the same hash; the first use on a day is written down. What is not shaped
- *       like a credential of ours (checksum) never reaches the store. */
+ * rule: constant-time compare; an unknown id costs the same hash. What is not shaped like a credential of ours (checksum) never
+ *       reaches the store. */
 MUST enum rc auth_check(struct world *, struct call *, const struct request *,
                         struct principal *ret_principal);
+/* The same against a credential given beforehand ("<id>.<secret>", an operator's of realm live) instead of the store, which must not
+ * know the id: the first operator of a home whose authorizer may not write. */
+MUST enum rc auth_check_given(struct world *, struct call *, const struct request *,
+                              struct str given, struct principal *ret_principal);
+/* Write down the first use of a key on a day. It is bookkeeping: that somebody else wrote the key just now, that the store is
+ * throttled, or that the key is not in the store must not turn anybody away. fails: RC_BROKEN. */
+MUST enum rc auth_note_use(struct world *, struct call *, const struct principal *);
 
 struct key_new {
     struct str owner, label;

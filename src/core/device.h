@@ -10,6 +10,7 @@ struct principal {
     struct str owner; /* "" for operators */
     struct str realm; /* "live" or "test-<owner>" */
     enum role role;
+    int64_t last_used_day; /* of the key, as it is written down */
 };
 
 /* What a commit carries for an idempotent request: the caller fills owner, key, fingerprint, expires_at_ms and

@@ -126,7 +126,12 @@ enum rc log_commit(struct world *world, struct call *call, struct draft *draft)
     enum rc rc = store_commit(world->store, call, change);
     call->wrote |= rc == RC_OK;
     for (size_t i = 0; i < change->entry_count; i++) {
-        call->noticed |= draft->entries[i].notice_at_ms != 0;
+        const struct entry *entry = &draft->entries[i];
+        call->noticed |= entry->notice_at_ms != 0;
+        if (rc == RC_OK && entry->notice_at_ms && entry->notice_at_ms <= call->now_ms &&
+            call->untold_count < NOTICES_MAX) {
+            call->untold[call->untold_count++] = (struct untold){draft->device.key, entry->seq};
+        }
     }
     return rc;
 }

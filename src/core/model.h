@@ -34,6 +34,7 @@
 #define PROBLEMS_MAX 16 /* members named in one problem document */
 #define CONFLICT_TRIES 5
 #define WAKES_MAX 256 /* keys that one call may leave for waking */
+#define NOTICES_MAX 4 /* entries of one call that want to be told at once */
 #define SHARD_COUNT 16
 #define SHARD_ALL (-1)
 
@@ -120,7 +121,14 @@ struct wake {
     int64_t at_ms; /* 0 = now */
 };
 
+/* An entry that wants to be told. */
+struct untold {
+    struct str key;
+    int64_t seq;
+};
+
 struct device;
+struct principal; /* device.h */
 
 /* What a call brought about, counted in the unit that the name says; the home adds it to its metrics after the commit. */
 /* clang-format off */
@@ -154,6 +162,9 @@ struct call {
     int64_t tallies[TALLY_COUNT]; /* valid only if the call's commit became durable */
     bool wrote;                   /* the call committed something */
     bool noticed; /* an entry wants to be told now: the home looks for notices after the commit */
+    struct untold
+        untold[NOTICES_MAX]; /* which, as far as there is room: for homes without turns, notice.h */
+    int untold_count;
     bool on_pool; /* runs in a pool job: the gate refuses the store */
 };
 
@@ -327,6 +338,8 @@ struct request {
     size_t header_count;
     struct str body;
     bool loopback; /* the peer is this machine itself */
+    const struct principal *
+        principal; /* who asks, where somebody before us has judged that; NULL = the request shows a credential */
 };
 
 #define RESPONSE_HEADERS_MAX 8

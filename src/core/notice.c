@@ -202,3 +202,19 @@ enum rc notices_send(struct world *world, struct call *call, int limit, int *ret
     *ret_count = list.count;
     return RC_OK;
 }
+
+enum rc notices_tell(struct world *world, struct call *call)
+{
+    while (call->untold_count > 0) {
+        const struct untold *untold = &call->untold[--call->untold_count];
+        struct notice notice = {.key = untold->key, .seq = untold->seq};
+        int64_t again_at_ms = 0;
+        enum told told = TOLD_DONE;
+        TRY(notice_fill(world, call, &notice));
+        if (!notice.moot) {
+            told = notice_send(world, call, &notice, &again_at_ms);
+        }
+        TRY(notice_done(world, call, &notice, told, again_at_ms));
+    }
+    return RC_OK;
+}

@@ -36,6 +36,9 @@ enum told notice_send(struct world *, struct call *, const struct notice *,
 /* Note it down; again_at_ms of a TOLD_AGAIN without a wish: grows with the notice's age. */
 MUST enum rc notice_done(struct world *, struct call *, const struct notice *, enum told,
                          int64_t again_at_ms);
+/* Tell what this call's own commits left to be told (call->untold): homes without turns do so after each call. What is not told
+ * here, for whatever reason, is found by notices_due. */
+MUST enum rc notices_tell(struct world *, struct call *);
 /* All three for homes where sending may block: at most limit. */
 MUST enum rc notices_send(struct world *, struct call *, int limit, int *ret_count);
 

@@ -1,10 +1,9 @@
-/* The loader of the settings: one table from core/settings.h, four sources, every fault named at once.
+/* The settings as texts: one table from core/settings.h; and the source that both homes have, the environment.
  * Rule: a value is taken only if it is known, in range and no secret; nothing is guessed or cut.
- * Leaves to others: the file's form (config_file.c), rules between settings (config_rules.c). */
+ * Leaves to others: the other sources and their order (config_load.c), rules between settings (config_rules.c). */
 #include "home/config.h"
 
 #include "base/text.h"
-#include "home/config_file.h"
 #include "home/config_rules.h"
 #include "home/nearest.h"
 
@@ -38,7 +37,7 @@ static const char *const setting_names[CONFIG_COUNT] = {
 };
 /* clang-format on */
 
-/* Variables of the command line and of the secrets: no settings, but ours. */
+/* Variables of the command line, of the secrets and of the AWS home (lambda.h): no settings, but ours. */
 static const char *const foreign_variables[] = {"HOURBELL_URL", "HOURBELL_KEY", "HOURBELL_KEY_FILE",
                                                 "HOURBELL_CONF"};
 
@@ -359,17 +358,6 @@ void config_take(struct config *config, struct config_report *report, enum confi
     config->from[id].line = line;
 }
 
-static const char *environment_get(const struct config_input *input, struct str name)
-{
-    for (size_t i = 0; input->environment && input->environment[i]; i++) {
-        struct str value = str_of(input->environment[i]);
-        if (str_equal(text_cut(&value, '='), name)) {
-            return value.s;
-        }
-    }
-    return NULL;
-}
-
 static bool is_foreign(struct str variable)
 {
     for (size_t i = 0; i < COUNT_OF(foreign_variables); i++) {
@@ -377,14 +365,15 @@ static bool is_foreign(struct str variable)
             return true;
         }
     }
-    return str_starts(variable, STR("HOURBELL_SECRET_"));
+    return str_starts(variable, STR("HOURBELL_SECRET_")) ||
+           str_starts(variable, STR("HOURBELL_AWS_"));
 }
 
-static void environment_read(const struct config_input *input, struct config *config,
-                             struct config_report *report)
+void config_environment(char *const *environment, struct config *config,
+                        struct config_report *report)
 {
-    for (size_t i = 0; input->environment && input->environment[i]; i++) {
-        struct str value = str_of(input->environment[i]);
+    for (size_t i = 0; environment && environment[i]; i++) {
+        struct str value = str_of(environment[i]);
         struct str variable = text_cut(&value, '=');
         if (!str_starts(variable, ENVIRONMENT_PREFIX) || is_foreign(variable)) {
             continue;
@@ -394,44 +383,4 @@ static void environment_read(const struct config_input *input, struct config *co
             arena_printf(report->arena, "environment %.64s", arena_copy(report->arena, variable).s);
         config_take(config, report, ORIGIN_ENVIRONMENT, 0, where, name, value);
     }
-}
-
-static void flags_read(const struct config_input *input, struct config *config,
-                       struct config_report *report)
-{
-    for (size_t i = 0; i < input->flag_count; i++) {
-        struct str value = str_of(input->flags[i]);
-        if (!memchr(value.s, '=', value.len)) {
-            config_fault(report, "flag %.64s: write NAME=VALUE", value.s);
-            continue;
-        }
-        struct str name = text_trim(text_cut(&value, '='));
-        config_take(config, report, ORIGIN_FLAG, 0, STR("flag"), name, text_trim(value));
-    }
-}
-
-enum rc config_load(struct arena *arena, const struct config_input *input,
-                    struct config *ret_config, struct config_report *ret_report)
-{
-    struct config config = {.file = STR_NONE};
-    *ret_report = (struct config_report){.arena = arena};
-    settings_default(&config.settings);
-
-    const char *file = input->file ? input->file : environment_get(input, STR("HOURBELL_CONF"));
-    if (!file) {
-        config_file_read(CONFIG_DEFAULT_FILE, false, &config, ret_report);
-    } else if (file[0]) {
-        config_file_read(file, true, &config, ret_report);
-    }
-    environment_read(input, &config, ret_report);
-    flags_read(input, &config, ret_report);
-    /* rules between settings only make sense of settings that are right by themselves */
-    if (ret_report->fault_count == 0) {
-        config_rules_check(&config, ret_report);
-    }
-    if (ret_report->fault_count > 0) {
-        return RC_INVALID;
-    }
-    *ret_config = config;
-    return RC_OK;
 }

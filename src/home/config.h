@@ -77,7 +77,8 @@ struct str config_range(struct arena *, enum config_id);
 /* "default", "/etc/hourbell.conf:12", "environment HOURBELL_WINDOW" or "flag". */
 struct str config_origin(struct arena *, const struct config *, enum config_id);
 
-/* For the parts of the loader. */
+/* For the parts of the loader, and for a home that has nothing but its environment. */
+void config_environment(char *const *environment, struct config *, struct config_report *);
 void config_fault(struct config_report *, const char *format, ...) PRINTF(2, 3);
 void config_warn(struct config_report *, const char *format, ...) PRINTF(2, 3);
 /* Take a value that comes from origin. where: its place, for the fault. */

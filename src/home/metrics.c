@@ -32,10 +32,7 @@ static const char *const operation_names[OPERATION_COUNT] = {"none",
 };
 
 /* One line of a counter that the core tallies; label NULL = none. */
-static const struct {
-    const char *metric, *help, *label, *value;
-    enum tally tally;
-} tally_lines[] = {
+static const struct metrics_line tally_lines[] = {
     {"hourbell_devices_created_total", "Devices created.", NULL, NULL, TALLY_devices_created},
     {"hourbell_updates_accepted_total", "Updates accepted.", NULL, NULL, TALLY_updates_accepted},
     {"hourbell_updates_total", "Updates by what became of them.", "end", "delivered",
@@ -72,6 +69,17 @@ static const char *const work_names[WORK_COUNT] = {
     [WORK_OPEN] = "open", [WORK_FLIGHT] = "flight", [WORK_UNCERTAIN] = "uncertain",
     [WORK_DEAD] = "dead", [WORK_NOTICE] = "notice",
 };
+
+const struct metrics_line *metrics_line(enum tally tally)
+{
+    assert(tally_lines[tally].tally == tally);
+    return &tally_lines[tally];
+}
+
+const char *metrics_work_name(enum work work)
+{
+    return work_names[work];
+}
 
 /* --- counting ---------------------------------------------------------------------------------------- */
 

@@ -25,6 +25,15 @@ struct metrics_gauges {
     bool ready;
 };
 
+/* How a tally is called outside: a counter and perhaps one label. The AWS home tells the same names. */
+struct metrics_line {
+    const char *metric, *help, *label,
+        *value; /* label NULL = none; help NULL = that of the line before */
+    enum tally tally;
+};
+const struct metrics_line *metrics_line(enum tally);
+const char *metrics_work_name(enum work); /* from WORK_OPEN on */
+
 /* in: operation: an operationId, "" = none. */
 void metrics_request(struct metrics *, struct str operation, int status);
 void metrics_tallies(struct metrics *, const int64_t tallies[TALLY_COUNT]);

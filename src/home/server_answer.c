@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "core/api.h"
 #include "core/breaker.h"
+#include "home/answer_options.h"
 #include "home/openapi_json.h"
 #include "home/server_inner.h"
 
@@ -242,21 +243,6 @@ static enum rc answer_own(struct server *server, struct http_exchange *exchange)
     return RC_OK;
 }
 
-/* "204, these methods": RFC 9110 section 9.3.7. */
-static void answer_options(struct http_exchange *exchange)
-{
-    struct response *response = &exchange->response;
-    struct str allow = response_header(response, "allow");
-    if (response->status == 405 && allow.len) {
-        response->header_count = 0;
-        response->status = 204;
-        response->body = STR_NONE;
-        add_header(response, STR("allow"),
-                   arena_printf(&exchange->arena, STR_FMT ", OPTIONS", STR_ARG(allow)));
-        add_header(response, STR("cache-control"), STR("no-store"));
-    }
-}
-
 void answer_request(struct server *server, struct http_exchange *exchange)
 {
     struct call *call = &exchange->call;
@@ -285,7 +271,7 @@ void answer_request(struct server *server, struct http_exchange *exchange)
              DIAG_TEXT("operation", response->operation), DIAG_TEXT("why", str_of(call->why)));
     }
     if (options) {
-        answer_options(exchange);
+        answer_options(&exchange->arena, response);
     }
 }
 
