@@ -46,7 +46,8 @@ fuzz_src := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)))
 bench_src := $(sort $(wildcard bench/bench_*.c))
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 libs := $(B)/libhome.a $(B)/libhourbell.a
-programs := $(if $(wildcard src/home/main_hourbell.c),$(B)/hourbell)
+lambda_src := $(addprefix src/adapters/,$(addsuffix .c,store_dynamodb notifier_sns secrets_ssm))
+programs := $(B)/hourbell $(if $(filter-out $(words $(wildcard $(lambda_src))),3),,$(B)/bootstrap)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -84,6 +85,10 @@ $(B)/libhome.a: $(call objects,$(home_src)) $(B)/sources
 	$(archive)
 $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 	$(link)
+# The AWS home as the system's compiler and libraries make it, for tests; `make lambda` makes the one that is shipped.
+$(B)/bootstrap: $(call objects,src/home/main_lambda.c) $(libs) $(B_yyjson)
+	@echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(B_yyjson) \
+	    $(shell pkg-config --libs openssl libutf8proc) -ldl -lpthread
 $(B)/tests: $(call objects,$(test_src)) $(libs) $(B_yyjson)
 	$(link)
 $(B)/fuzz_%: $(B)/obj/tests/fuzz_%.o $(libs) $(B_yyjson) $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz_main.o)
