@@ -22,6 +22,7 @@ struct aws_options dynamo_options(void)
                                 .access_key_id =
                                     str_of(key_id ? key_id : "123456789012"), /* MiniStack's root */
                                 .secret_access_key = str_of(secret ? secret : "test"),
+                                .session_token = str_of(getenv("AWS_SESSION_TOKEN")),
                                 .endpoint = str_of(dynamo_endpoint()),
                                 .clock = &clock.clock};
 }

@@ -191,6 +191,7 @@ TEST(what_a_newer_version_wrote_survives_an_older_one)
     struct aws_request set = {
         .service = AWS_DYNAMODB,
         .target = "UpdateItem",
+        .repeatable = true,
         .body =
             desk_text(&desk,
                       "{\"TableName\":\"%s\",\"Key\":{\"pk\":{\"S\":\"D#live/pump\"},\"sk\":{"
@@ -203,6 +204,7 @@ TEST(what_a_newer_version_wrote_survives_an_older_one)
     struct aws_request get = {
         .service = AWS_DYNAMODB,
         .target = "GetItem",
+        .repeatable = true,
         .body = desk_text(&desk,
                           "{\"TableName\":\"%s\",\"Key\":{\"pk\":{\"S\":\"D#live/pump\"},\"sk\":{"
                           "\"S\":\"DEVICE\"}},\"ConsistentRead\":true}",
