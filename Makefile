@@ -89,6 +89,31 @@ $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 $(B)/bootstrap: $(call objects,src/home/main_lambda.c) $(libs) $(B_yyjson)
 	@echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(B_yyjson) \
 	    $(shell pkg-config --libs openssl libutf8proc) -ldl -lpthread
+# The one that is shipped, static against musl: script/lambda calls this with LAMBDA_CPU.
+ifdef LAMBDA_CPU
+# musl has no strerrordesc_np, and its strerror is one
+lambda_root := build/deps-lambda/$(LAMBDA_CPU)
+L := build/lambda/$(LAMBDA_CPU)
+lambda_home := main_lambda lambda_% answer_options config config_rules metrics nearest
+lambda_all := $(filter-out src/adapters/store_sqlite% src/adapters/curl_load.c src/adapters/%_mock% src/adapters/notifier_webhook.c \
+    src/adapters/secrets_file.c src/adapters/sap_mock%,$(lib_src)) $(filter $(lambda_home:%=src/home/%.c),$(wildcard src/home/*.c))
+lambda_objects := $(lambda_all:%.c=$L/obj/%.o) $L/obj/roots.o
+lambda_cflags := -std=gnu11 -O2 -UNDEBUG -fPIE -fno-common -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+    -fstack-protector-strong -ffile-prefix-map=$(CURDIR)/= $(warnings) -D_GNU_SOURCE -Dstrerrordesc_np=strerror -Isrc -isystem $(lambda_root)/root/include -include src/base/banned.h
+.PHONY: lambda-elf
+lambda-elf: $L/bootstrap
+$L/flags: FORCE
+	@mkdir -p $(@D) && readlink -f $(lambda_root) > $@.new && echo '$(lambda_cflags) $(lambda_all)' >> $@.new && \
+	    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$L/obj/%.o: %.c $L/flags
+	@mkdir -p $(@D) && echo "  zig   $<" && $(lambda_root)/bin/cc $(lambda_cflags) -MD -MP -c $< -o $@
+$L/obj/roots.o: build/lambda/roots.c $L/flags
+	@$(lambda_root)/bin/cc -Os -fPIE -c $< -o $@
+$L/bootstrap: $(lambda_objects)
+	@echo "  link  $@"; $(lambda_root)/bin/cc -O2 -s -fPIE -pie -static -Wl,--gc-sections -Wl,-z,relro,-z,now -o $@ $^ $(lambda_root)/yyjson.o \
+	    $(lambda_root)/mimalloc.o $(lambda_root)/utf8proc.o -L$(lambda_root)/root/lib -lcurl -lssl -lcrypto -lpthread
+-include $(lambda_objects:.o=.d)
+endif
 $(B)/tests: $(call objects,$(test_src)) $(libs) $(B_yyjson)
 	$(link)
 $(B)/fuzz_%: $(B)/obj/tests/fuzz_%.o $(libs) $(B_yyjson) $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz_main.o)
@@ -125,6 +150,8 @@ demo: ## the whole story by itself: create, three updates, the one call that SAP
 	@script/demo
 demo-import: ## 40,000 real names through import, updates and delivery, and a check of the result
 	@script/demo-import
+lambda: ## the zip for AWS Lambda, x86_64 and arm64, in build/lambda
+	@script/lambda
 test: ## install what is missing, build with sanitizers, run every test (under 3 minutes)
 	@script/test
 test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it

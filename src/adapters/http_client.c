@@ -223,7 +223,8 @@ static void set_always(const struct http_client *client, struct running *running
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_PROXY, client->proxy); /* "" also keeps the environment's proxies out */
-    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_PATH_AS_IS,
+        client->sign_scope[0] ? 0L : 1L); /* libcurl 8 refuses to sign with it */
     SET(CURLOPT_MAXAGE_CONN, (long)HTTP_IDLE_MAX_S);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms ? connect_ms : HTTP_CONNECT_TIMEOUT_MS));
     SET(CURLOPT_ERRORBUFFER, running->error);

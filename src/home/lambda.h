@@ -12,7 +12,7 @@
 #include "home/config.h"
 #include "home/lambda_runtime.h"
 
-/* X(member, variable, who needs it as letters of FUNCTIONS' needs, help) */
+/* X(member, variable, help) */
 /* clang-format off */
 #define LAMBDA_NAMES(X) \
     X(table, "HOURBELL_AWS_TABLE", "name of the DynamoDB table: all but tick") \
@@ -49,9 +49,13 @@ struct lambda {
 typedef enum rc lambda_handler(struct lambda *, struct call *, const struct invocation *,
                                struct str *ret_answer) MUST;
 
+#define NEEDS_STORE 1U      /* the table and the topics */
+#define NEEDS_MAPPING 2U    /* downstream.json, to map and never to send */
+#define NEEDS_DOWNSTREAM 4U /* the same to send, with its credentials */
+#define NEEDS_SECRETS 8U
 struct lambda_function {
     const char *name;
-    enum { NEEDS_STORE = 1, NEEDS_MAPPING = 2, NEEDS_DOWNSTREAM = 4, NEEDS_SECRETS = 8 } needs;
+    unsigned needs;
     lambda_handler *handle;
 };
 lambda_handler lambda_api, lambda_authorizer, lambda_tick, lambda_plan, lambda_deliver,

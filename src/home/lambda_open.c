@@ -40,7 +40,7 @@ static struct str find(const char *name)
 
 static enum rc read_names(struct lambda *lambda, struct call *call)
 {
-    int needs = lambda->function->needs;
+    unsigned needs = lambda->function->needs;
 #define X(member, variable, help) lambda->names.member = find(variable);
     LAMBDA_NAMES(X)
 #undef X
@@ -128,7 +128,7 @@ static void open_store(struct lambda *lambda)
 
 enum rc lambda_open(struct lambda *lambda, struct call *call, char *const *environment)
 {
-    int needs = lambda->function->needs;
+    unsigned needs = lambda->function->needs;
     TRY(read_settings(lambda, call, environment));
     TRY(read_names(lambda, call));
     lambda_log_open(lambda);

@@ -7,7 +7,7 @@
 
 #define BATCH_MAX 10 /* SQS API reference, SendMessageBatch */
 #define ROUNDS_MAX 4
-#define ID_DIGITS "0123456789"
+static const char id_digits[] = "0123456789";
 
 struct batch {
     struct wake wakes[BATCH_MAX];
@@ -28,7 +28,7 @@ static struct str batch_body(struct lambda *lambda, struct call *call, const str
         }
         yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, entries);
         int64_t delay_ms = max_i64(batch->wakes[i].at_ms - now_ms, 0);
-        json_add_str(doc, entry, "Id", (struct str){ID_DIGITS + i, 1});
+        json_add_str(doc, entry, "Id", (struct str){&id_digits[i], 1});
         json_add_str(doc, entry, "MessageBody", batch->wakes[i].key);
         json_add_i64(doc, entry, "DelaySeconds",
                      min_i64((delay_ms + 999) / 1000, WAKE_DELAY_MAX_S));
@@ -40,8 +40,8 @@ static struct str batch_body(struct lambda *lambda, struct call *call, const str
 static int place_of(const struct batch *batch, yyjson_val *entry)
 {
     struct str id = json_member_str(entry, "Id", STR_NONE);
-    const char *at = id.len == 1 ? memchr(ID_DIGITS, id.s[0], BATCH_MAX) : NULL;
-    return at && at - ID_DIGITS < batch->count ? (int)(at - ID_DIGITS) : -1;
+    const char *at = id.len == 1 ? memchr(id_digits, id.s[0], BATCH_MAX) : NULL;
+    return at && at - id_digits < batch->count ? (int)(at - id_digits) : -1;
 }
 
 /* Only what the answer names as successful was taken: also what it names nowhere was not. */
