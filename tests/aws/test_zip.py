@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""The zip as `make lambda` makes it: deterministic, with its exec bit, needing nothing of the system, running on both architectures.
+No emulator notices a missing exec bit or a symbol that Amazon Linux does not have.
+
+usage: test_zip.py"""
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILT = os.path.join(ROOT, os.environ.get("HOURBELL_BUILT", "build/dev"))
+sys.argv = [sys.argv[0], BUILT]
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+import e2e_lambda  # noqa: E402
+
+MACHINES = {"x86_64": 62, "arm64": 183}  # ELF's e_machine
+
+
+def run(*command, **more):
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, **more).stdout
+
+
+def path_of(arch):
+    return os.path.join(ROOT, f"build/lambda/hourbell-{arch}.zip")
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def built_twice_it_has_the_same_bytes(folder):
+    first = {arch: digest(path_of(arch)) for arch in MACHINES}
+    for cpu in ("x86_64", "aarch64"):
+        shutil.rmtree(os.path.join(ROOT, f"build/lambda/{cpu}/obj/src"))  # our own code anew; the libraries are pinned
+    run("script/lambda")
+    assert first == {arch: digest(path_of(arch)) for arch in MACHINES}, first
+
+
+def it_holds_the_program_with_its_exec_bit_and_the_mapping(folder):
+    for arch in MACHINES:
+        with zipfile.ZipFile(path_of(arch)) as archive:
+            infos = {info.filename: info for info in archive.infolist()}
+            assert list(infos) == ["bootstrap", "downstream.json"], list(infos)
+            assert infos["bootstrap"].external_attr >> 16 == 0o100755, oct(infos["bootstrap"].external_attr >> 16)
+            assert infos["downstream.json"].external_attr >> 16 == 0o100644
+            assert {info.create_system for info in infos.values()} == {3}, "3 is Unix: else the mode means nothing"
+            assert {info.date_time for info in infos.values()} == {(1980, 1, 1, 0, 0, 0)}
+            json.loads(archive.read("downstream.json"))
+
+
+def it_is_static_for_its_architecture_and_carries_no_sqlite(folder):
+    for arch, machine in MACHINES.items():
+        with zipfile.ZipFile(path_of(arch)) as archive:
+            elf = archive.read("bootstrap")
+        assert elf[:4] == b"\x7fELF" and int.from_bytes(elf[18:20], "little") == machine, arch
+        path = os.path.join(folder, "bootstrap")
+        with open(path, "wb") as file:
+            file.write(elf)
+        assert "NEEDED" not in run("objdump", "-p", path), "it needs a library of the system"
+        assert b"GLIBC_" not in elf and b"ld-linux" not in elf and b"ld-musl" not in elf, arch
+        assert b"sqlite" not in elf.lower() and b"uv_loop" not in elf, arch
+        assert ROOT.encode() not in elf, "the folder it was built in is in it"
+
+
+def both_run_and_answer(folder):
+    for arch in MACHINES:
+        here = tempfile.mkdtemp(dir=folder)
+        with zipfile.ZipFile(path_of(arch)) as archive:
+            archive.extract("bootstrap", here)
+            archive.extract("downstream.json", here)
+        os.chmod(f"{here}/bootstrap", 0o755)
+        program = f"{here}/bootstrap"
+        if arch != {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine):
+            program = f"{here}/emulated"
+            with open(program, "w", encoding="utf-8") as file:
+                cpu = "aarch64" if arch == "arm64" else arch
+                file.write(f'#!/bin/sh\nexec qemu-{cpu}-static "{here}/bootstrap" "$@"\n')
+            os.chmod(program, 0o755)
+        more = {"program": program, "environment": {"LAMBDA_TASK_ROOT": here}}
+        with e2e_lambda.tick(here, [e2e_lambda.Event(e2e_lambda.HOUR), e2e_lambda.Event({"scheduled_time": "x"})], **more) as f:
+            f.api.wait(2, 60)
+            assert json.loads(f.api.posts[0].body)["started"] is True, f.api.posts
+            assert f.aws.calls[0][1]["Authorization"].startswith("AWS4-HMAC-SHA256 "), "unsigned"
+            assert f.api.posts[1].path.endswith("/error"), f.api.posts
+        with e2e_lambda.Function(here, "api", [e2e_lambda.Event(e2e_lambda.proxy())], **more) as f:
+            f.api.wait(1, 60)
+            assert json.loads(f.api.posts[0].body)["statusCode"] == 401, f.api.posts
+
+
+def main():
+    passed = failed = 0
+    run("script/lambda")
+    for function in (it_holds_the_program_with_its_exec_bit_and_the_mapping, it_is_static_for_its_architecture_and_carries_no_sqlite,
+                     both_run_and_answer, built_twice_it_has_the_same_bytes):
+        with tempfile.TemporaryDirectory(prefix="hourbell-zip-") as folder:
+            try:
+                function(folder)
+                passed += 1
+            except Exception as wrong:  # each test says its own
+                failed += 1
+                print(f"FAILED  {function.__name__}: {type(wrong).__name__}: {str(wrong)[:1500]}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0 or passed == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
