@@ -110,7 +110,8 @@ struct str key_of_reply(struct call *, struct str owner, struct str idempotency_
 struct str key_of_owner(struct call *, struct str realm, struct str owner);
 struct str key_of_owners_devices(struct call *, struct str realm, struct str owner);
 struct str key_of_work(struct call *, enum work, struct str realm, int shard);
-struct str moment_of_work(struct call *, int64_t at_ms, struct str key, int64_t seq);
+struct str moment_of_work(struct call *, int64_t at_ms, struct str key,
+                          int64_t seq); /* seq -1 = of a device */
 /* Back from a moment_of_work. fails: RC_INVALID it is none. */
 MUST enum rc work_of_moment(enum work, struct str moment, struct work_item *ret_item);
 void add_key(yyjson_mut_doc *, yyjson_mut_val *object, const char *name, struct str pk,

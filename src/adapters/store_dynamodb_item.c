@@ -65,9 +65,9 @@ struct str key_of_work(struct call *call, enum work work, struct str realm, int 
 struct str moment_of_work(struct call *call, int64_t at_ms, struct str key, int64_t seq)
 {
     long long at = (long long)min_i64(at_ms, INDEX_AT_MAX_MS);
-    return seq ? arena_printf(call->arena, "%013lld#" STR_FMT "#%lld", at, STR_ARG(key),
-                              (long long)seq)
-               : arena_printf(call->arena, "%013lld#" STR_FMT, at, STR_ARG(key));
+    return seq >= 0 ? arena_printf(call->arena, "%013lld#" STR_FMT "#%lld", at, STR_ARG(key),
+                                   (long long)seq)
+                    : arena_printf(call->arena, "%013lld#" STR_FMT, at, STR_ARG(key));
 }
 
 enum rc work_of_moment(enum work work, struct str moment, struct work_item *ret_item)
@@ -244,7 +244,7 @@ void row_device(struct row *row, struct call *call, const struct device *record)
              works ? key_of_work(call, record->work, record->realm, name_shard(record->key))
                    : STR_NONE);
     row_text(row, "work_sk",
-             works ? moment_of_work(call, record->at_ms, record->key, 0) : STR_NONE);
+             works ? moment_of_work(call, record->at_ms, record->key, -1) : STR_NONE);
     if (!name_is_system(record->key)) {
         row_text(row, "owner_pk", key_of_owners_devices(call, record->realm, record->owner));
         row_text(row, "owner_sk", record->key);

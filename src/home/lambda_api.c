@@ -10,6 +10,8 @@
 #include "home/lambda.h"
 #include "home/lambda_event.h"
 
+#define FOLLOW_UP_MS 2000 /* a client waits for it */
+
 /* arn:aws:sts::<account>:assumed-role/<role>/<session> is arn:aws:iam::<account>:role/<role>; what is none stays as it is. */
 static struct str role_arn(struct call *call, struct str user_arn)
 {
@@ -20,15 +22,16 @@ static struct str role_arn(struct call *call, struct str user_arn)
     if (!at) {
         return user_arn;
     }
-    struct str partition, role = {at + sizeof marker - 1, 0};
+    struct str role = {at + sizeof marker - 1, 0};
     role.len = (size_t)(user_arn.s + user_arn.len - role.s);
     role = text_cut(&role, '/');
     (void)text_cut(&rest, ':');
-    partition = text_cut(&rest, ':');
+    struct str partition = text_cut(&rest, ':');
     (void)text_cut(&rest, ':'); /* sts */
     (void)text_cut(&rest, ':'); /* no region */
+    struct str account = text_cut(&rest, ':');
     return arena_printf(call->arena, "arn:" STR_FMT ":iam::" STR_FMT ":role/" STR_FMT,
-                        STR_ARG(partition), STR_ARG(text_cut(&rest, ':')), STR_ARG(role));
+                        STR_ARG(partition), STR_ARG(account), STR_ARG(role));
 }
 
 /* AuthType Iam: AWS has checked who signed; a key record whose id is that role says what it may do. Without one: nobody (401). */
@@ -69,10 +72,13 @@ static bool is_action(struct str operation)
            str_is(operation, "redrive");
 }
 
-/* After the commit. What fails here is found by the next plan pass, so the answer stands. */
+/* After the commit. What fails here is found by the next plan pass, so the answer stands and does not wait for it long. */
 static void after_commit(struct lambda *lambda, struct call *call, const struct response *response)
 {
     int sent = 0;
+    int64_t until_ms = clock_now_ms(lambda->world.clock) + FOLLOW_UP_MS + AWS_DEADLINE_SPARE_MS;
+    call->deadline_at_ms =
+        call->deadline_at_ms ? min_i64(call->deadline_at_ms, until_ms) : until_ms;
     lambda_metric_tallies(lambda, call->tallies);
     if (notices_tell(&lambda->world, call) != RC_OK) {
         DIAG(DIAG_WARN, "notice_left", DIAG_TEXT("why", str_of(call->why)));
