@@ -52,7 +52,7 @@ programs := $(B)/hourbell $(if $(filter-out $(words $(wildcard $(lambda_src))),3
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
+.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -152,6 +152,8 @@ demo-import: ## 40,000 real names through import, updates and delivery, and a ch
 	@script/demo-import
 lambda: ## the zip for AWS Lambda, x86_64 and arm64, in build/lambda
 	@script/lambda
+run-aws: ## the whole AWS home on this machine: MiniStack, the six functions, a mock SAP
+	@script/run-aws
 test: ## install what is missing, build with sanitizers, run every test (under 3 minutes)
 	@script/test
 test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it

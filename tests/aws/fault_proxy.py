@@ -17,6 +17,7 @@ then acts `times` often (without it: always) with the chance `rate` (without it:
     half            done, then half an answer                    slow          done and answered after `seconds`
     skew            refused as AWS does where clocks differ      fail_entry    SQS: the first entry of a batch fails
     double          sent on twice                                drop          SQS: answered as sent, but it is not
+    empty           DynamoDB: a query finds nothing, as an index that lags
     late            SQS: answered at once, sent on `seconds` later, so that others overtake it"""
 import hashlib
 import http.client
@@ -157,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
                                      "Signature expired: 20261122T130000Z is now earlier than 20261122T131000Z"))
         elif do == "reset_before":
             self.reset()
+        elif do == "empty":
+            self.answer(note, 200, [("content-type", "application/x-amz-json-1.0")], b'{"Count":0,"Items":[],"ScannedCount":0}')
         elif do == "drop":
             self.answer(note, *sent(body))
         elif do == "late":

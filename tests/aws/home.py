@@ -89,11 +89,30 @@ class Home:
         self.s3.put_object(Bucket="code", Key=f"{key}.yaml", Body=template.encode())
         values = {"CodeBucket": "code", "CodeKey": key, "Architecture": "x86_64", "Canary": "no", "Metering": "no",
                   "ThrottleRate": "10000", "ThrottleBurst": "10000", **parameters}
+        self.delete()
         self.cfn.create_stack(
             StackName=self.name, TemplateURL=f"{self.endpoint}/code/{key}.yaml", Capabilities=["CAPABILITY_NAMED_IAM"],
             Parameters=[{"ParameterKey": k, "ParameterValue": str(v)} for k, v in values.items()])
         self.wait_for_stack("CREATE_COMPLETE")
         return self
+
+    def delete(self):
+        """The stack and its table of an earlier test, where there is one."""
+        try:
+            outputs = self.cfn.describe_stacks(StackName=self.name)["Stacks"][0].get("Outputs", [])
+        except botocore.exceptions.ClientError:
+            return
+        self.cfn.delete_stack(StackName=self.name)
+        def gone():
+            try:
+                return self.cfn.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
+            except botocore.exceptions.ClientError:
+                return True
+        wait_for(f"the end of the stack {self.name}", gone, 60)
+        for output in outputs:
+            if output["OutputKey"] == "TableName":
+                self.ddb.update_table(TableName=output["OutputValue"], DeletionProtectionEnabled=False)
+                self.ddb.delete_table(TableName=output["OutputValue"])
 
     def wait_for_stack(self, wanted, seconds=120):
         def ended():
@@ -109,15 +128,22 @@ class Home:
         self.url = self.endpoint + self.path
 
     # --- using -----------------------------------------------------------------------------------------------------
-    def ask(self, method, target, body=None, headers=None, key=None, timeout=60):
-        """One request through the gateway: status, headers by lower-case name, text."""
+    def ask(self, method, target, body=None, headers=(), key=None, timeout=60):
+        """One request through the gateway: status, headers by lower-case name, text. body: bytes, or an object for JSON."""
+        headers = list(headers)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.append(("content-type", "application/json"))
+        if key:
+            headers.append(("x-api-key", key))
+        if body or method in ("POST", "PUT", "PATCH"):
+            headers.append(("content-length", str(len(body or b""))))
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            named = {"content-type": "application/json"} if body is not None else {}
-            named.update({"x-api-key": key} if key else {})
-            named.update(headers or {})
-            connection.request(method, self.path + target, body if body is None or isinstance(body, (str, bytes))
-                               else json.dumps(body), named)
+            connection.putrequest(method, self.path + target, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value.encode())
+            connection.endheaders(body)
             answer = connection.getresponse()
             return answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read().decode()
         finally:
@@ -224,7 +250,7 @@ def run_tests(names, words=()):
 def start_mock_sap(program, port, *options):
     """hourbell mock-sap with its controls: the process, once it answers."""
     process = subprocess.Popen([program, "mock-sap", "--bind", f"127.0.0.1:{port}", "--control", *options],
-                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ready():
         try:
