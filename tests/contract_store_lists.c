@@ -202,6 +202,21 @@ CONTRACT(covering_entries_are_those_after_an_update_whose_range_holds_it)
     CHECK_STR(list_covering(desk, 99, 10), "end");
 }
 
+/* P7: an update that was cancelled while its neighbours went on has its own end, whatever became of them */
+CONTRACT(what_comes_after_the_end_of_an_update_is_not_about_it)
+{
+    desk_create(desk, "live/pump", "acme");
+    desk_append(desk, "live/pump", 3);         /* 1 2 3 */
+    append_range(desk, ENTRY_no_effect, 1, 3); /* 4 */
+    append_range(desk, ENTRY_cancelled, 2, 2); /* 5 */
+    append_range(desk, ENTRY_no_effect, 1, 3); /* 6 */
+    append_range(desk, ENTRY_delivered, 1, 3); /* 7 */
+    CHECK_STR(list_covering(desk, 1, 10), "4 6 7 end");
+    CHECK_STR(list_covering(desk, 2, 10), "4 5 end");
+    CHECK_STR(list_covering(desk, 2, 2), "4 5 end");
+    CHECK_STR(list_covering(desk, 2, 1), "4 more");
+}
+
 /* ---- work ------------------------------------------------------------------------------------------ */
 
 static void set_work(struct desk *desk, const char *key, enum work work, int64_t at_ms)

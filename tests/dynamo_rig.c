@@ -70,9 +70,16 @@ void dynamo_table(struct aws *aws, const char *name)
     (void)ask(aws, "CreateTable", body, true);
 }
 
+static char own_table[64];
+
+void dynamo_forget_table(void)
+{
+    own_table[0] = '\0';
+}
+
 const char *dynamo_own_table(void)
 {
-    static char name[64];
+    char *name = own_table;
     if (!name[0]) {
         struct aws_options options = dynamo_options();
         struct arena arena;
@@ -81,7 +88,7 @@ const char *dynamo_own_table(void)
         arena_open(&arena, 0);
         struct call call = {.arena = &arena};
         clock_random(options.clock, &bits, sizeof bits);
-        snprintf(name, sizeof name, "test-%d-%08llx", (int)getpid(),
+        snprintf(name, sizeof own_table, "test-%d-%08llx", (int)getpid(),
                  (unsigned long long)(bits & 0xffffffff));
         CHECK_RC(aws_open(&call, &options, &aws), RC_OK);
         dynamo_table(aws, name);

@@ -14,6 +14,7 @@ struct aws_options dynamo_options(void);
 void dynamo_table(struct aws *, const char *name);
 /* The table of this process: its own, made at the first call. */
 const char *dynamo_own_table(void);
+void dynamo_forget_table(void); /* the next store is on a new, empty one */
 
 /* A store on the table of this process, with an aws of its own; counts are never kept. */
 struct store *dynamo_open(void);

@@ -4,6 +4,7 @@
 #include "adapters/store_sqlite.h"
 #include "core/document.h"
 #include "core/name.h"
+#include "dynamo_rig.h"
 
 static enum rc fake_encode(struct downstream *downstream, struct call *call, struct str name,
                            struct str base, struct str target, struct str *ret_bytes)
@@ -57,7 +58,13 @@ void engine_open(struct engine *engine)
                                    .notifier = &engine->notifier,
                                    .clock = &engine->clock.clock,
                                    .settings = &engine->settings};
-    CHECK_RC(store_sqlite_open(engine_call(engine), ":memory:", NULL, &engine->store), RC_OK);
+    CHECK_RC(store_sqlite_open(engine_call(engine), ":memory:", NULL, &engine->disk), RC_OK);
+    engine->store = engine->disk;
+    if (dynamo_endpoint()) { /* I6 */
+        dynamo_forget_table();
+        store_mirror_open(&engine->mirror, engine->disk, dynamo_open(), 1);
+        engine->store = &engine->mirror.store;
+    }
     engine->world.store = engine->store;
     engine->customer =
         (struct principal){STR("k_customer"), STR("acme"), STR("live"), ROLE_CUSTOMER, 0};
@@ -76,7 +83,8 @@ void engine_close(struct engine *engine)
         CHECK_RC(check_device(&engine->world, call, page.items[i].key, &report), RC_OK);
     }
     CHECK_STR(str_of(report.first), "");
-    store_sqlite_close(engine->store);
+    dynamo_close(engine->mirror.second);
+    store_sqlite_close(engine->disk);
     arena_close(&engine->arena);
 }
 

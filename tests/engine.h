@@ -13,6 +13,7 @@
 #include "core/plan.h"
 #include "core/update.h"
 #include "core/work.h"
+#include "store_mirror.h"
 #include "test.h"
 
 #define HOUR_MS INT64_C(3600000)
@@ -23,7 +24,9 @@ struct engine {
     struct arena arena;
     struct clock_manual clock;
     struct settings settings;
-    struct store *store;
+    struct store *store,
+        *disk; /* disk: SQLite; store: the same, or its mirror (HOURBELL_TEST_DYNAMODB) */
+    struct store_mirror mirror;
     struct downstream downstream;
     struct notifier notifier;
     struct world world;

@@ -18,6 +18,7 @@
 #include "core/deliver.h"
 #include "core/notice.h"
 #include "fault_vfs.h"
+#include "store_mirror.h"
 #include "test.h"
 
 #define SIM_DEVICES 5
@@ -113,6 +114,9 @@ struct sim {
     struct downstream *downstream;
     struct notifier notifier;
     struct store_faults faults;
+    struct store *disk,
+        *second; /* second: DynamoDB beside it, HOURBELL_TEST_DYNAMODB; NULL = none */
+    struct store_mirror mirror;
     struct world world;
     struct str credentials[SIM_OWNERS + 1];
     struct str names[SIM_DEVICES], keys[SIM_RECORDS];

@@ -323,7 +323,7 @@ void sim_check_all(struct sim *sim)
         return;
     }
     struct store_faults kept = look(sim);
-    CHECK_RC(store_sqlite_verify(sim->world.store, sim_call(sim)), RC_OK);
+    CHECK_RC(store_sqlite_verify(sim->disk, sim_call(sim)), RC_OK);
     sim->faults = kept;
     sim_check_changed(sim);
     check_windows(sim);

@@ -333,11 +333,11 @@ static void draw_disk(struct sim *sim)
 static void finish(struct sim *sim, struct sim_turn_calls *turn)
 {
     struct call end = {.arena = &sim->turn_arena};
-    if (!sim->quiet && sim->profile.crashes && sim_percent(sim, 2)) {
+    if (!sim->quiet && sim->profile.crashes && sim_percent(sim, 2) && !sim->second) {
         sim_crash(sim, FAULT_LOSE_NOTHING); /* before the commit: nobody was answered */
         return;
     }
-    switch (store_sqlite_turn_commit(sim->world.store, &end)) {
+    switch (store_sqlite_turn_commit(sim->disk, &end)) {
     case RC_OK:
         turn_holds(sim, turn);
         if (!sim->quiet && sim->profile.crashes && sim_percent(sim, 2)) {
@@ -368,7 +368,7 @@ void sim_turn(struct sim *sim, int ask_count)
     sim->counts[SIM_TURNS]++;
     sim->latest_ms = max_i64(sim->latest_ms, sim_now_ms(sim));
     draw_disk(sim);
-    store_sqlite_turn_begin(sim->world.store);
+    store_sqlite_turn_begin(sim->disk);
     look_at_clock(sim, &turn);
     settle_ended(sim);
     for (int i = 0; i < ask_count; i++) {

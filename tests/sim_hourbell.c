@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "dynamo_rig.h"
 
 #define STEPS 160
 #define REST_WINDOWS 240 /* a clock that was a day ahead leaves times behind that lie a day ahead */
@@ -95,9 +96,9 @@ static void ask(struct sim *sim, struct sim_ask *asked)
     struct call end = {.arena = &sim->turn_arena};
     arena_reset(&sim->turn_arena);
     call_open(&call, &sim->turn_arena, &sim->world);
-    store_sqlite_turn_begin(sim->world.store);
+    store_sqlite_turn_begin(sim->disk);
     sim_ask_send(sim, asked, &call);
-    CHECK_RC(store_sqlite_turn_commit(sim->world.store, &end), RC_OK);
+    CHECK_RC(store_sqlite_turn_commit(sim->disk, &end), RC_OK);
     for (int i = 0; i < TALLY_COUNT; i++) {
         sim->tallies[i] += call.tallies[i];
     }
@@ -209,6 +210,7 @@ static void play(struct sim *sim, uint64_t seed)
         }
     }
     come_to_rest(sim);
+    sim->mirror.reads_every = 1; /* I6: at the end everything */
     sim_check_rest(sim);
 }
 
@@ -259,6 +261,20 @@ SEEDS(TEST, 0, 50)
 SEEDS(TEST, 50, 100)
 SEEDS(TEST, 100, 150)
 SEEDS(TEST, 150, 200)
+
+/* I6: beside each store operation of these runs the same one on DynamoDB, see store_mirror.h */
+#define MIRRORED(from, to)                                                                         \
+    TEST_SLOW(mirrored_seeds_##from##_to_##to)                                                     \
+    {                                                                                              \
+        if (dynamo_endpoint()) {                                                                   \
+            play_many(from, to);                                                                   \
+        }                                                                                          \
+    }
+MIRRORED(0, 10)
+MIRRORED(10, 20)
+MIRRORED(20, 30)
+MIRRORED(30, 40)
+MIRRORED(40, 50)
 
 SEEDS(TEST_SLOW, 200, 500)
 SEEDS(TEST_SLOW, 500, 1000)

@@ -6,9 +6,11 @@
 #include <stdio.h>
 
 #include "core/name.h"
+#include "dynamo_rig.h"
 
 #define START_MS INT64_C(1795428300000) /* 2026-11-23T10:05:00Z */
-#define SETTLE_LIMIT_MS 1000            /* late commits stay so far below late_limit */
+#define READS_EVERY 20       /* a list of DynamoDB is 16 queries, counts are 80 and more */
+#define SETTLE_LIMIT_MS 1000 /* late commits stay so far below late_limit */
 
 /* ---- chance ------------------------------------------------------------------------------------ */
 
@@ -208,10 +210,15 @@ void sim_start(struct sim *sim)
         .turns = true, .vfs = fault_vfs(), .checkpoint_pages = 50, .cache_kib = 512};
     int64_t newest_ms = 0;
     struct call call = {.arena = &sim->turn_arena};
-    enum rc rc = store_sqlite_open(&call, "sim.db", &options, &sim->world.store);
+    enum rc rc = store_sqlite_open(&call, "sim.db", &options, &sim->disk);
     CHECK_STR(str_of(call.why), "");
     CHECK_RC(rc, RC_OK);
-    CHECK_RC(store_sqlite_newest_at_ms(sim->world.store, &call, &newest_ms), RC_OK);
+    CHECK_RC(store_sqlite_newest_at_ms(sim->disk, &call, &newest_ms), RC_OK);
+    sim->world.store = sim->disk;
+    if (sim->second) {
+        store_mirror_open(&sim->mirror, sim->disk, sim->second, READS_EVERY);
+        sim->world.store = &sim->mirror.store;
+    }
     sim->world.store->faults = &sim->faults;
     sim->faults.fail_commit_in = 0;
     sim->clock_offset_ms = sim_now_ms(sim) - clock_boot_ms(&sim->clock.clock);
@@ -226,9 +233,9 @@ void sim_crash(struct sim *sim, enum fault_loss loss)
     sim->counts[loss == FAULT_LOSE_NOTHING ? SIM_CRASHES : SIM_POWER]++;
     fault_disk.dead =
         true; /* a process that is killed writes nothing more, not even when its files are closed */
-    store_sqlite_close(sim->world.store);
+    store_sqlite_close(sim->disk);
     fault_disk_restart(loss, sim_random(sim, UINT64_MAX));
-    sim->world.store = NULL;
+    sim->world.store = sim->disk = NULL;
     sim->up = false;
     sim->epoch++;
     sim_free_jobs(sim);
@@ -252,6 +259,9 @@ static void draw_profile(struct sim *sim)
     profile->zombies = !profile->steps && sim_percent(sim, 50);
     profile->concurrency = 1 + (int)sim_random(sim, 3);
     profile->fault_percent = calm ? 0 : (int)sim_random(sim, 25);
+    if (sim->second) { /* DynamoDB knows no turns, hence no void ones, and deletes at times of its own */
+        profile->power = profile->full_disk = profile->short_history = false;
+    }
 }
 
 static void draw_settings(struct sim *sim)
@@ -294,9 +304,9 @@ static void make_keys(struct sim *sim)
                               .label = STR("sim"),
                               .role = customer ? ROLE_CUSTOMER : ROLE_OPERATOR,
                               .realm = STR("live")};
-        store_sqlite_turn_begin(sim->world.store);
+        store_sqlite_turn_begin(sim->disk);
         CHECK_RC(auth_create(&sim->world, call, STR("sim"), &new, &key, &secret), RC_OK);
-        CHECK_RC(store_sqlite_turn_commit(sim->world.store, call), RC_OK);
+        CHECK_RC(store_sqlite_turn_commit(sim->disk, call), RC_OK);
         sim->credentials[i] = arena_copy(&sim->arena, secret);
     }
 }
@@ -307,6 +317,10 @@ void sim_open(struct sim *sim, uint64_t seed)
     sim->seed = seed;
     sim->chance = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     sim->tallies_known = true;
+    if (dynamo_endpoint()) {
+        dynamo_forget_table();
+        sim->second = dynamo_open();
+    }
     fault_disk_seed(seed);
     arena_open(&sim->arena, (size_t)256 << 20);
     arena_open(&sim->turn_arena, (size_t)256 << 20);
@@ -334,7 +348,8 @@ void sim_close(struct sim *sim)
 {
     sim->epoch++;
     sim_free_jobs(sim);
-    store_sqlite_close(sim->world.store);
+    store_sqlite_close(sim->disk);
+    dynamo_close(sim->second);
     downstream_mock_close(sim->downstream);
     fault_disk_erase();
     arena_close(&sim->turn_arena);

@@ -211,12 +211,14 @@ TEST(a_query_is_followed_to_its_end_over_empty_pages_too)
                                                "\"LastEvaluatedKey\":{\"pk\":{\"S\":\"x\"}}}"));
     will_answer(&ground,
                 AWS_ANSWER("200 OK", "{\"Items\":[" WORK_ITEM("9999999999999#live/b#c") "]}"));
+    will_answer(&ground, AWS_ANSWER("200 OK", "{\"Items\":[]}"));
     CHECK_RC(store_work_list(ground.desk.store, &ground.desk.call, WORK_OPEN, STR("live"), 3,
                              INT64_MAX, STR(""), 10, &page),
              RC_OK);
     CHECK_INT(receiver_count(&ground.bench.receiver), 3);
     CHECK_HAS_NOT(sent(&ground, 0), "ExclusiveStartKey");
     CHECK_HAS(sent(&ground, 0), "{\"S\":\"OPEN#live#3\"}");
+    CHECK_HAS(sent(&ground, 0), "\":high\":{\"S\":\"9999999999999~\"}");
     CHECK_HAS(sent(&ground, 1), "\"ExclusiveStartKey\":{\"pk\":{\"S\":\"D#live/a\"},"
                                 "\"sk\":{\"S\":\"DEVICE\"}}");
     CHECK_HAS(sent(&ground, 2), "\"ExclusiveStartKey\":{\"pk\":{\"S\":\"x\"}}");
@@ -226,6 +228,11 @@ TEST(a_query_is_followed_to_its_end_over_empty_pages_too)
     CHECK_INT(page.items[0].at_ms, 7);
     CHECK_STR(page.items[1].key, "live/b#c");
     CHECK_INT(page.items[1].at_ms, TIME_NEVER_MS); /* 13 digits hold no more */
+    CHECK_RC(store_work_list(ground.desk.store, &ground.desk.call, WORK_OPEN, STR("live"), 3,
+                             DESK_NOW_MS, STR("0000000000007#live/a"), 10, &page),
+             RC_OK);
+    CHECK_HAS(sent(&ground, 3), "\":low\":{\"S\":\"0000000000007#live/a\"},"
+                                "\":high\":{\"S\":\"1763805600000~\"}");
     ground_close(&ground);
 }
 

@@ -4,6 +4,7 @@
  * It knows no technology and no rule but the one of the window (core/window.c). */
 #include "core/ports.h"
 
+#include "core/log.h"
 #include "core/notice.h"
 #include "core/window.h"
 
@@ -136,6 +137,10 @@ enum rc store_log_covering(struct store *store, struct call *call, struct str ke
         assert_entry(entry);
         assert(entry->seq > seq && entry->from_seq <= seq && entry->to_seq >= seq);
         assert(i == 0 || entry->seq > page.items[i - 1].seq);
+        if (entry_ends(entry->kind)) { /* what follows is about its neighbours: it had its end */
+            page.more = false;
+            page.count = i + 1;
+        }
     }
     *ret_page = page;
     return RC_OK;

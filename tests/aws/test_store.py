@@ -88,6 +88,14 @@ def test_faults_on_the_way_change_nothing():
         rules()
 
 
+def test_the_engine_s_tests_have_the_same_trace_on_sqlite_and_dynamodb():
+    run(PORT, "window/", "deliver/", "update/", "breaker/", "interleavings/")
+
+
+def test_fifty_simulated_histories_have_the_same_trace_on_sqlite_and_dynamodb():
+    run(PORT, "--long", "mirrored_seeds")
+
+
 def test_an_event_is_published_and_a_secret_is_read():
     topic = home.sns.create_topic(Name="store-customers")["TopicArn"]
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:store-events"
