@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 
@@ -94,6 +95,16 @@ def test_the_engine_s_tests_have_the_same_trace_on_sqlite_and_dynamodb():
 
 def test_fifty_simulated_histories_have_the_same_trace_on_sqlite_and_dynamodb():
     run(PORT, "--long", "mirrored_seeds")
+
+
+def test_an_update_costs_what_docs_aws_md_says():
+    path = os.path.join(tempfile.mkdtemp(prefix="hourbell-cost-"), "cost.md")
+    run(PORT, "accept_costs_at_most", HOURBELL_TEST_COST=path)
+    with open(path, encoding="utf-8") as file:
+        counted = file.read()
+    with open(os.path.join(ROOT, "docs/aws.md"), encoding="utf-8") as file:
+        if counted not in file.read():
+            raise Wrong(f"docs/aws.md, \"Cost\", has another table; counted:\n{counted}")
 
 
 def test_an_event_is_published_and_a_secret_is_read():
