@@ -85,12 +85,13 @@ class Stage:
         return found
 
     def kill_functions(self, handler=None):
-        for pid in self.functions(handler):
+        pids = self.functions(handler)
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        time.sleep(0.1)
+        wait_for("their end", lambda: not set(pids) & set(self.functions(handler)), 10, 0.02)
 
     # --- SAP -----------------------------------------------------------------------------------------------------
     def start_sap(self):

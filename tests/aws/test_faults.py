@@ -145,8 +145,9 @@ def test_sender_killed_before_the_first_byte():
     stage.crash(stage.lease("live/pump-7"))
     stage.set_clock(stage.clock_ms + 180000)
     stage.run()
-    stage.set_clock(stage.clock_ms + HOUR_MS)
-    stage.run()
+    for _ in range(2):  # late_limit has passed: it is believed that nothing happened; then it is sent
+        next_hour()
+        stage.run()
     expect((effects(), state(key)), (1, "delivered"))
 
 
@@ -155,15 +156,12 @@ def test_sender_killed_between_the_write_and_the_settle():
     pump(key)
     next_hour()
     stage.faults({"do": "reset_before", "target": "TransactWriteItems", "after": 1})  # the lease goes through, the settle never
-    try:
-        stage.deliver("live/pump-7")
-        raise Wrong("nothing was raised")
-    except Wrong as error:
-        if "Deliver failed" not in str(error):
-            raise
+    sender = threading.Thread(target=stage.deliver_quietly, args=("live/pump-7",))
+    sender.start()
+    wait_for("the write", lambda: effects() == 1)
     stage.kill_functions("deliver")
+    sender.join()
     stage.faults()
-    expect(effects(), 1)
     stage.set_clock(stage.clock_ms + 180000)
     stage.run()
     expect((effects(), state(key)), (1, "delivered"))
@@ -213,7 +211,7 @@ def test_throttling_until_the_deadline_is_said_in_time():
 
 def test_untold_is_told_by_the_next_pass_with_the_same_id():
     key = begin()
-    stage.faults({"do": "500", "service": "sns"})
+    stage.faults({"do": "skew", "service": "sns"})
     ask(key, "POST", "/create-device", {"device_name": "Pump-7"})
     stage.faults()
     expect([e for e in stage.hear() if e["type"] == "device.created"], [])
