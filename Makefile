@@ -52,7 +52,7 @@ programs := $(B)/hourbell $(if $(filter-out $(words $(wildcard $(lambda_src))),3
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-build lint fmt fmt-check cov promises \
+.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint fmt fmt-check cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -164,6 +164,8 @@ fuzz: ## each fuzz target for FUZZ_S seconds (60)
 	@script/fuzz
 bench: ## measure, and write bench/results.md
 	@bench/load.sh
+bench-lambda: ## the Lambda function beside Rust and Python: start, memory, size, into build/bench
+	@bench/lambda.sh
 bench-quick: ## the same in two minutes, on a tenth of the devices, into build/bench
 	@bench/load.sh --quick
 lint: ## formatting, both compilers, analysers, shell scripts, layers, promises

@@ -384,3 +384,47 @@ TEST(auth_contended_records_are_read_and_decided_again)
     engine.store->faults = NULL;
     engine_close(&engine);
 }
+
+TEST(auth_the_credential_given_beforehand_counts_only_while_the_store_does_not_know_it_P9)
+{
+    struct str given, other;
+    struct principal principal;
+    struct key key;
+    bool added;
+    engine_open(&engine);
+    auth_generate(&engine.world, engine_call(&engine), STR("live"), &given);
+    auth_generate(&engine.world, engine_call(&engine), STR("live"), &other);
+    struct header header = {STR("x-api-key"), given};
+    struct request request = {.headers = &header, .header_count = 1};
+    CHECK_RC(auth_check(&engine.world, engine_call(&engine), &request, &principal), RC_INVALID);
+    CHECK_RC(auth_check_given(&engine.world, engine_call(&engine), &request, other, &principal),
+             RC_INVALID);
+    CHECK_RC(auth_check_given(&engine.world, engine_call(&engine), &request, STR(""), &principal),
+             RC_INVALID);
+    CHECK_RC(auth_check_given(&engine.world, engine_call(&engine), &request, given, &principal),
+             RC_OK);
+    CHECK_INT(principal.role, ROLE_OPERATOR);
+    CHECK_STR(principal.realm, "live");
+    CHECK(!engine.call.wrote);
+    CHECK_RC(auth_note_use(&engine.world, engine_call(&engine), &principal),
+             RC_OK); /* of no record: nothing to note */
+    CHECK(!engine.call.wrote);
+    /* the same id, another secret */
+    struct str wrong = arena_copy(&engine.arena, other);
+    memcpy((char *)(uintptr_t)wrong.s, given.s, KEY_ID_BYTES);
+    header.value = wrong;
+    CHECK_RC(auth_check_given(&engine.world, engine_call(&engine), &request, given, &principal),
+             RC_INVALID);
+    header.value = given;
+    /* it is adopted and deleted: that was somebody's will */
+    struct key_new new = {.role = ROLE_OPERATOR, .realm = STR("live")};
+    struct str second;
+    CHECK_RC(auth_adopt(&engine.world, engine_call(&engine), given, &new, &added), RC_OK);
+    (void)made(new, &second);
+    CHECK_RC(auth_delete(&engine.world, engine_call(&engine), STR("k_x"),
+                         str_head(given, KEY_ID_BYTES), &key),
+             RC_OK);
+    CHECK_RC(auth_check_given(&engine.world, engine_call(&engine), &request, given, &principal),
+             RC_INVALID);
+    engine_close(&engine);
+}

@@ -1,6 +1,7 @@
 /* The AWS home, `bootstrap`: one ELF for six functions, chosen by _HANDLER. It opens what the function needs, then fetches an event,
  * hands it to the function, posts what came, and begins again. A fault of ours is posted as an error, so that the alarm rings;
  * the process goes on. It ends only if the Runtime API itself fails, or if it cannot start. */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
     struct arena arena;
     struct call call = {.arena = &arena};
     const char *api = getenv("AWS_LAMBDA_RUNTIME_API"), *handler = getenv("_HANDLER");
+    (void)signal(SIGPIPE, SIG_IGN); /* a connection that died while we were frozen */
     arena_open(&arena, 0);
     arena_open(&lambda.arena, 0);
     clock_system_open(&lambda.clock);

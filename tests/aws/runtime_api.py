@@ -39,7 +39,7 @@ class Event:
 class RuntimeApi:
     def __init__(self, events=()):
         self.posts, self.nexts, self.ended = [], 0, 0
-        self.connections = 0
+        self.connections, self.next_at, self.given_at, self.post_at = 0, [], [], []  # moments, time.monotonic
         self.events, self.running, self.changed = queue.Queue(), None, threading.Condition()
         for event in events:
             self.events.put(event)
@@ -91,10 +91,12 @@ class RuntimeApi:
 
     def next(self, handler):
         self.nexts += 1
+        self.next_at.append(time.monotonic())
         event = self.events.get()
         if event is None:
             return False
         number = self.nexts
+        self.given_at.append(time.monotonic())
         self.running = event
         if event.framing == "reset":
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -130,6 +132,7 @@ class RuntimeApi:
 
     def post(self, handler, post):
         event = self.running
+        self.post_at.append(time.monotonic())
         self.posts.append(post)
         say = event.post if event else "202"
         with self.changed:
