@@ -216,3 +216,59 @@ TEST(what_a_newer_version_wrote_survives_an_older_one)
     dynamo_close(desk.store);
     desk_close(&desk);
 }
+
+/* P3: the time to live of an item, asked of DynamoDB itself. */
+static bool has_end(struct desk *desk, struct aws *aws, const char *sk)
+{
+    struct aws_answer answer;
+    struct aws_request get = {
+        .service = AWS_DYNAMODB,
+        .target = "GetItem",
+        .repeatable = true,
+        .body = desk_text(desk,
+                          "{\"TableName\":\"%s\",\"Key\":{\"pk\":{\"S\":\"D#live/pump\"},\"sk\":{"
+                          "\"S\":\"%s\"}},\"ConsistentRead\":true}",
+                          dynamo_own_table(), sk)};
+    CHECK_RC(aws_call(aws, &desk->call, &get, &answer), RC_OK);
+    CHECK_HAS(answer.body, sk);
+    return memmem(answer.body.s, answer.body.len, "ttl_s", 5) != NULL;
+}
+
+TEST(only_what_has_its_end_gets_a_time_to_live)
+{
+    struct desk desk;
+    struct desk_draft draft;
+    struct aws *aws;
+    struct body body = {.target = STR("{}"), .bytes = STR("{}"), .repeat_id = STR("r")};
+    NEEDS_DYNAMODB();
+    desk_open(&desk, dynamo_open());
+    struct aws_options options = dynamo_options();
+    CHECK_RC(aws_open(&desk.call, &options, &aws), RC_OK);
+    desk_create(&desk, "live/pump", "acme");
+    for (int i = 0; i < 2; i++) { /* a body, later no longer the base's; updates 1 2, and 4 5 */
+        desk_next(&desk, &draft, "live/pump", 2);
+        draft.device.from_seq = draft.entries[0].seq;
+        body.delivery = draft.device.version;
+        draft.change.body = &body;
+        CHECK_RC(desk_commit(&desk, &draft), RC_OK);
+        CHECK(!has_end(&desk, aws, i ? "L#0000000004" : "L#0000000001"));
+        desk_next(&desk, &draft, "live/pump", 1);
+        draft.entries[0].kind = ENTRY_delivered;
+        draft.change.retire_body = draft.device.base;
+        draft.device.base = body.delivery;
+        draft.device.from_seq = 0;
+        CHECK_RC(desk_commit(&desk, &draft), RC_OK);
+    }
+    static const char *const ended[] = {"L#0000000001", "L#0000000002", "L#0000000003",
+                                        "L#0000000004", "L#0000000005", "L#0000000006",
+                                        "B#0000000002"};
+    for (size_t i = 0; i < COUNT_OF(ended); i++) {
+        CHECK(has_end(&desk, aws, ended[i]));
+    }
+    CHECK(!has_end(&desk, aws, "L#0000000000"));
+    CHECK(!has_end(&desk, aws, "B#0000000004"));
+    CHECK(!has_end(&desk, aws, "DEVICE"));
+    aws_close(aws);
+    dynamo_close(desk.store);
+    desk_close(&desk);
+}

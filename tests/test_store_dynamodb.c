@@ -139,6 +139,67 @@ TEST(lives_end_in_seconds_and_never_early)
     ground_close(&ground);
 }
 
+/* P3: DynamoDB deletes by itself what is past its ttl_s: what still waits must have none, however long it waits */
+TEST(an_update_begins_to_age_when_it_has_its_end)
+{
+    struct ground ground;
+    struct desk_draft draft;
+    struct desk *desk = &ground.desk;
+    ground_open(&ground, NULL, 0);
+    will_answer(&ground, DONE);
+    CHECK_RC(commit_next(&ground, false), RC_OK);
+    CHECK_HAS(sent(&ground, 0), "\"kind\":{\"S\":\"created\"}");
+    desk_new(desk, &draft, "live/pump", "acme");
+    draft.device.version = 2;
+    draft.device.seq = draft.entries[0].seq = 1;
+    draft.entries[0].kind = ENTRY_update;
+    draft.change.expect_version = 1;
+    CHECK_RC(desk_commit(desk, &draft), RC_OK); /* an update that waits */
+    CHECK_HAS_NOT(sent(&ground, 1), "ttl_s");
+    draft.entries[0].ended = ENDED_SATISFIED;
+    CHECK_RC(desk_commit(desk, &draft), RC_OK); /* one that changed nothing */
+    CHECK_HAS(sent(&ground, 2), "\"ttl_s\":{\"N\":\"1763892000\"}");
+    ground_close(&ground);
+}
+
+#define OPEN_DEVICE                                                                                \
+    "{\"Item\":{\"pk\":{\"S\":\"D#live/"                                                           \
+    "pump\"},\"sk\":{\"S\":\"DEVICE\"},\"version\":{\"N\":\"6\"},"                                 \
+    "\"revision\":{\"N\":\"1\"},\"doc\":{\"S\":\"{}\"},\"seq\":{\"N\":\"5\"},\"from_seq\":{\"N\":" \
+    "\"2\"},"                                                                                      \
+    "\"base\":{\"N\":\"3\"},\"log_sha\":{\"S\":"                                                   \
+    "\"00000000000000000000000000000000000000000000000000"                                         \
+    "00000000000001\"}}}"
+
+TEST(what_a_delivery_ended_and_the_body_before_it_begin_to_age_after_the_commit)
+{
+    struct ground ground;
+    struct desk_draft draft;
+    ground_open(&ground, NULL, 0);
+    will_answer(&ground, AWS_ANSWER("200 OK", OPEN_DEVICE));
+    will_answer(&ground, DONE);
+    will_answer(&ground, DONE);
+    will_answer(&ground, FAULT("400 Bad", "ConditionalCheckFailedException"));
+    will_answer(&ground, FAULT("400 Bad", "ConditionalCheckFailedException"));
+    will_answer(&ground, FAULT("500 Oh", "InternalServerError"));
+    desk_next(&ground.desk, &draft, "live/pump", 1);
+    draft.entries[0].kind = ENTRY_delivered;
+    draft.device.from_seq = 5; /* came while 2..4 were under way */
+    draft.device.base = 6;
+    draft.change.retire_body = 3;
+    CHECK_RC(desk_commit(&ground.desk, &draft), RC_OK); /* whatever becomes of the rest */
+    CHECK_STR(str_of(ground.desk.call.why), "");
+    CHECK_HAS_NOT(sent(&ground, 1), "B#");
+    CHECK_HAS(sent(&ground, 2), "\"sk\":{\"S\":\"B#0000000003\"}");
+    CHECK_HAS(sent(&ground, 2), "attribute_exists(pk) AND attribute_not_exists(ttl_s)");
+    CHECK_HAS(sent(&ground, 2), "{\"N\":\"1763892000\"}");
+    CHECK_HAS(sent(&ground, 3), "\"sk\":{\"S\":\"L#0000000002\"}");
+    CHECK_HAS(sent(&ground, 4), "\"sk\":{\"S\":\"L#0000000003\"}");
+    CHECK_HAS(sent(&ground, 5), "\"sk\":{\"S\":\"L#0000000004\"}");
+    CHECK_INT(receiver_count(&ground.bench.receiver), 6);
+    ground_close(&ground);
+}
+
 TEST(a_refusal_is_read_by_its_position)
 {
     static const struct {

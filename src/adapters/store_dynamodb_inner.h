@@ -7,7 +7,8 @@
  *   device       D#<key>               DEVICE                  owner_pk O#<realm>#<owner>, owner_sk <key> (not the system's own)
  *                                                              work: work_pk <STATE>#<realm>#<shard>, work_sk <at_ms>#<key>
  *   log entry    D#<key>               L#<seq, 10 digits>      notice: work_pk NOTICE#<realm>#<shard>,
- *                                                              work_sk <notice_at_ms>#<key>#<seq>; ttl_s, but of entry 0
+ *                                                              work_sk <notice_at_ms>#<key>#<seq>; ttl_s, but of entry 0,
+ *                                                              and of an update once it has its end
  *   body         D#<key>               B#<delivery, 10 digits> ttl_s once it is no longer the base's
  *   reply        R#<owner>#<32 hex>    R                       ttl_s; the hex is the head of SHA-256 of the idempotency key
  *   credential   KEY                   <id>
@@ -54,6 +55,14 @@
 #define AFTER_ALL "\xF4\x8F\xBF\xBF" /* U+10FFFF: behind every text that begins alike */
 #define OWNERS_KNOWN_MAX 64
 
+/* What a read said of a device's first update without an end. */
+struct first_open {
+    char key[KEY_MAX_BYTES];
+    size_t key_len;
+    int64_t version, from_seq;
+};
+#define SEEN_COUNT 4
+
 struct store_dynamodb {
     struct store store; /* first */
     struct aws *aws;
@@ -65,6 +74,8 @@ struct store_dynamodb {
     int64_t counted_at_ms; /* by aws_boot_ms; 0 = never */
     char owners_known[OWNERS_KNOWN_MAX][REALM_MAX_BYTES + OWNER_MAX_BYTES + 2];
     int owners_next;
+    struct first_open seen[SEEN_COUNT];
+    unsigned seen_next;
 };
 
 static inline struct store_dynamodb *store_dynamodb_of(struct store *store)
@@ -171,6 +182,9 @@ MUST enum rc dynamodb_merge(struct store_dynamodb *, struct call *, struct query
 /* Each owner of a realm (realm "" = of all) that ever had a device: "<realm>#<owner>", in order. */
 MUST enum rc dynamodb_owners(struct store_dynamodb *, struct call *, struct str realm,
                              struct str **ret_owners, int *ret_count);
+
+/* As the last reads said; 0 = none, or not known of that version. */
+int64_t dynamodb_first_open(const struct store_dynamodb *, struct str key, int64_t version);
 
 MUST enum rc dynamodb_device_get(struct store *, struct call *, struct str, struct device *);
 MUST enum rc dynamodb_device_list(struct store *, struct call *, struct str, struct str, struct str,

@@ -273,7 +273,8 @@ void row_entry(struct row *row, struct call *call, int64_t expires_at_ms, struct
     if (record->notice_at_ms) {
         row_notice(row, call, key, record->seq, record->notice_at_ms);
     }
-    if (record->seq > 0) {
+    bool waits = record->kind == ENTRY_update && record->ended == ENDED_NONE;
+    if (record->seq > 0 && !waits) { /* of what waits: once it has its end */
         row_number(row, "ttl_s", ttl_of(expires_at_ms));
     }
 }

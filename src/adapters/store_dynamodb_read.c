@@ -21,13 +21,36 @@ static enum rc get_item(struct store_dynamodb *self, struct call *call, struct s
     return RC_OK;
 }
 
+/* A commit follows a read of the same device: what it must know of the state before is remembered from there. */
+static void remember(struct store_dynamodb *self, const struct device *device)
+{
+    struct first_open *seen = &self->seen[self->seen_next++ % SEEN_COUNT];
+    *seen = (struct first_open){
+        .key_len = device->key.len, .version = device->version, .from_seq = device->from_seq};
+    memcpy(seen->key, device->key.s, device->key.len);
+}
+
+int64_t dynamodb_first_open(const struct store_dynamodb *self, struct str key, int64_t version)
+{
+    for (int i = 0; i < SEEN_COUNT; i++) {
+        const struct first_open *seen = &self->seen[i];
+        if (seen->version == version && version > 0 &&
+            str_equal((struct str){seen->key, seen->key_len}, key)) {
+            return seen->from_seq;
+        }
+    }
+    return 0;
+}
+
 enum rc dynamodb_device_get(struct store *store, struct call *call, struct str key,
                             struct device *ret_device)
 {
+    struct store_dynamodb *self = store_dynamodb_of(store);
     yyjson_val *item;
-    TRY(get_item(store_dynamodb_of(store), call, key_of_device(call, key), STR("DEVICE"), &item));
+    TRY(get_item(self, call, key_of_device(call, key), STR("DEVICE"), &item));
     if (item) {
         item_device(item, ret_device);
+        remember(self, ret_device);
     }
     return RC_OK;
 }

@@ -11,6 +11,7 @@
 #define TOKEN_BYTES                                                                                \
     16 /* 32 hex; DynamoDB API reference: ClientRequestToken has at most 36 characters */
 #define ROWS_MAX 12
+#define AGE_TIMEOUT_MS 1000
 
 /* What stands where in a transaction, so that its refusal can be read. */
 enum place { PLACE_DEVICE, PLACE_KEY, PLACE_REPLY, PLACE_OTHER };
@@ -77,10 +78,6 @@ static void add_device_rows(struct transaction *transaction, const struct change
     if (change->ended_seq) {
         row = next_update(transaction, PLACE_OTHER, pk, key_of_entry(call, change->ended_seq));
         row_text(&row, "ended", str_of(ended_word(change->ended)));
-        row_end(&row, "attribute_exists(pk)");
-    }
-    if (change->retire_body) {
-        row = next_update(transaction, PLACE_OTHER, pk, key_of_body(call, change->retire_body));
         row_number(&row, "ttl_s", ttl_of(expires_at_ms));
         row_end(&row, "attribute_exists(pk)");
     }
@@ -217,6 +214,46 @@ static enum rc note_owner(struct store_dynamodb *self, struct call *call,
     return RC_OK;
 }
 
+/* ---- what begins to age ------------------------------------------------------------------------------- */
+
+static enum rc give_end(struct store_dynamodb *self, struct call *call, struct str pk,
+                        struct str sk)
+{
+    yyjson_mut_doc *doc = json_doc(call->arena);
+    struct aws_answer answer;
+    yyjson_val *root;
+    struct row row = row_update(self, call, doc, yyjson_mut_doc_get_root(doc), pk, sk);
+    row_number(&row, "ttl_s", ttl_of(call->now_ms + self->history_ms));
+    row_end(&row, "attribute_exists(pk) AND attribute_not_exists(ttl_s)");
+    struct aws_request request = {.service = AWS_DYNAMODB,
+                                  .target = "UpdateItem",
+                                  .body = json_write_mut(call->arena, doc),
+                                  .timeout_ms = AGE_TIMEOUT_MS};
+    return aws_call(self->aws, call, &request, &answer); /* tried once: nobody waits for it long */
+}
+
+/* Updates that have found their end, and a body that is no longer the base's, live for a history from now on. After the commit
+ * and beside it: at half the price, and what is left out by a crash or a slow moment is kept for ever, which harms nobody. An
+ * update without an end has no end of its own either: DynamoDB must not delete what still waits. */
+static void let_age(struct store_dynamodb *self, struct call *call, const struct change *change)
+{
+    const struct device *device = change->device;
+    int64_t first_new = device->seq - (int64_t)change->entry_count + 1;
+    int64_t from = dynamodb_first_open(self, device->key, change->expect_version);
+    int64_t to = (device->from_seq ? device->from_seq : first_new) - 1;
+    struct str pk = key_of_device(call, device->key);
+    char why[sizeof call->why];
+    enum rc rc = RC_OK;
+    memcpy(why, call->why, sizeof why);
+    if (change->retire_body) {
+        rc = give_end(self, call, pk, key_of_body(call, change->retire_body));
+    }
+    for (int64_t seq = from; seq > 0 && seq <= to && rc == RC_OK; seq++) {
+        rc = give_end(self, call, pk, key_of_entry(call, seq));
+    }
+    memcpy(call->why, why, sizeof why); /* the commit stands, whatever became of this */
+}
+
 enum rc dynamodb_commit(struct store *store, struct call *call, const struct change *change)
 {
     struct store_dynamodb *self = store_dynamodb_of(store);
@@ -228,7 +265,11 @@ enum rc dynamodb_commit(struct store *store, struct call *call, const struct cha
     json_add_str(transaction.doc, root, "ClientRequestToken", token_of(self, call));
     transaction.items = json_add_arr(transaction.doc, root, "TransactItems");
     add_rows(&transaction, change);
-    return send_transaction(&transaction);
+    TRY(send_transaction(&transaction));
+    if (change->device) {
+        let_age(self, call, change);
+    }
+    return RC_OK;
 }
 
 /* ---- notices, ping -------------------------------------------------------------------------------------- */
