@@ -17,7 +17,7 @@ void aws_bench_open(struct aws_bench *bench, struct clock *clock)
         .access_key_id = STR("AKIDRIG"),
         .secret_access_key = STR("secret+/="),
         .endpoint = arena_printf(&bench->arena, "http://127.0.0.1:%d", bench->receiver.port),
-        .retry_span_ms = 200,
+        .retry_span_ms = 800,
         .clock = bench->clock};
     CHECK_RC(aws_open(&bench->call, &options, &bench->aws), RC_OK);
 }

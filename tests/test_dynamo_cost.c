@@ -281,6 +281,35 @@ static void deliver_one(struct meter *meter, const char *step)
     STR("{\"device_name\":\"Pump-7\",\"attributes\":{\"attribute_0" n                              \
         "\":\"other words of an attribute\"}}")
 
+/* What is paid whether or not anything happens. */
+static void fixed_costs(struct meter *meter, struct str credential)
+{
+    struct engine *engine = &meter->engine;
+    struct plan_request request = {.shard = 3, .limit = 10};
+    struct plan_result result;
+    struct work_counts counts;
+    struct header headers[] = {{STR("x-api-key"), credential}};
+    struct request get = {.method = STR("GET"),
+                          .target = STR("/devices/Pump-7"),
+                          .headers = headers,
+                          .header_count = 1};
+    struct response response;
+    int told;
+    reset(meter);
+    CHECK_RC(api_handle(&engine->world, engine_call(engine), &get, &response), RC_OK);
+    CHECK_INT(response.status, 200);
+    print(meter, "read of a device");
+    reset(meter);
+    CHECK_RC(plan(&engine->world, engine_call(engine), &request, &result), RC_OK);
+    print(meter, "plan, one shard, nothing due");
+    reset(meter);
+    CHECK_RC(notices_send(&engine->world, engine_call(engine), 10, &told), RC_OK);
+    print(meter, "plan, the first shard: are all notices told?");
+    reset(meter);
+    CHECK_RC(store_work_count(engine->store, engine_call(engine), &counts), RC_OK);
+    print(meter, "counts, at most once a minute and process");
+}
+
 TEST_AS(accept_costs_at_most_8_write_units_and_a_delivery_24, false, 120)
 {
     static const struct downstream_ops diff_ops = {.encode = diff_encode};
@@ -320,14 +349,16 @@ TEST_AS(accept_costs_at_most_8_write_units_and_a_delivery_24, false, 120)
     post(meter, credential, "/update-device", UPDATE("3"), NULL, 202);
     print(meter, "accept without a key, one more");
     CHECK(meter->write_units <= 8);
-    deliver_one(meter, "delivery, the first one of a device");
+    deliver_one(meter, "delivery, the first one of a device, of three updates");
     CHECK(meter->write_units <= 24);
     tell(meter, "told: update.delivered");
     post(meter, credential, "/update-device", UPDATE("4"), NULL, 202);
     print(meter, "accept without a key, the first one since the last delivery");
     CHECK(meter->write_units <= 8);
-    deliver_one(meter, "delivery, each later one");
+    deliver_one(meter, "delivery, each later one, of one update");
     CHECK(meter->write_units <= 24);
+    CHECK_RC(notices_tell(&engine->world, &engine->call), RC_OK);
+    fixed_costs(meter, credential);
     CHECK_INT(path ? fclose(meter->table) : 0, 0);
     aws_close(meter->look);
     engine_close(engine);

@@ -221,7 +221,6 @@ static enum rc give_end(struct store_dynamodb *self, struct call *call, struct s
 {
     yyjson_mut_doc *doc = json_doc(call->arena);
     struct aws_answer answer;
-    yyjson_val *root;
     struct row row = row_update(self, call, doc, yyjson_mut_doc_get_root(doc), pk, sk);
     row_number(&row, "ttl_s", ttl_of(call->now_ms + self->history_ms));
     row_end(&row, "attribute_exists(pk) AND attribute_not_exists(ttl_s)");
