@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "adapters/clock_manual.h"
 #include "core/check.h"
 #include "core/settings.h"
 #include "dynamo_rig.h"
@@ -17,14 +18,16 @@ static void say(void *context, const struct check_finding *finding)
 /* I1 I2 I4 I7 */
 TEST_AS(check_of_a_table_that_the_rig_names, false, 300)
 {
-    const char *table = getenv("HOURBELL_CHECK_TABLE");
-    if (!dynamo_endpoint() || !table) {
+    const char *table = getenv("HOURBELL_CHECK_TABLE"), *at_ms = getenv("HOURBELL_CHECK_AT_MS");
+    if (!dynamo_endpoint() || !table || !at_ms) {
         return;
     }
     struct aws_options options = dynamo_options();
+    struct clock_manual clock; /* that of the run: retention is judged by it */
+    clock_manual_open(&clock, strtoll(at_ms, NULL, 10), 1);
     struct store_dynamodb_options how = {.table = str_of(table)};
     struct settings settings;
-    struct world world = {.clock = options.clock, .settings = &settings};
+    struct world world = {.clock = &clock.clock, .settings = &settings};
     struct check_report report = {.sink = say};
     struct device_page page = {0};
     struct arena arena, cursor;

@@ -277,6 +277,7 @@ def test_thousand_devices_through_everything():
              {"do": "conflict", "target": "TransactWriteItems", "rate": 0.02}, {"do": "reset_after", "rate": 0.01},
              {"do": "reset_before", "rate": 0.01}, {"do": "500_after", "target": "TransactWriteItems", "rate": 0.01},
              {"do": "half", "rate": 0.005}, {"do": "throttle", "rate": 0.02}, {"do": "500", "rate": 0.02}]
+    stage.proxy("DELETE", "log")
     stage.faults(*storm)
     began = time.monotonic()
     rounds = 3
@@ -289,7 +290,7 @@ def test_thousand_devices_through_everything():
         list(pool.map(client, names))
     print(f"         {count} devices, {rounds} updates each accepted in {time.monotonic() - began:.0f} s", flush=True)
     stop = threading.Event()
-    helpers = [threading.Thread(target=clock_that_runs, args=(stop, 30), daemon=True),
+    helpers = [threading.Thread(target=clock_that_runs, args=(stop, 40), daemon=True),
                threading.Thread(target=killer, args=(stop, rng), daemon=True)]
     for helper in helpers:
         helper.start()
@@ -301,7 +302,6 @@ def test_thousand_devices_through_everything():
             except Wrong:
                 continue  # a function was killed, or the storm was too strong: the next pass does it
             open_work = work_left()
-            print(f"         {time.monotonic() - began:.0f} s: woken {woken}, open {open_work}, effects {effects()}", flush=True)
             if not open_work:
                 break
             time.sleep(1)
@@ -313,6 +313,10 @@ def test_thousand_devices_through_everything():
             helper.join()
         stage.faults()
     expect(work_left(), 0, "open work")
+    faults = defaultdict(int)
+    for note in stage.proxy("GET", "log"):
+        faults[note["fault"]] += 1
+    print(f"         quiescent after {time.monotonic() - began:.0f} s; on the way: {dict(faults)}", flush=True)
     judge(names, rounds)
 
 
@@ -345,6 +349,7 @@ def judge(names, rounds):
     wrong = [n for n in names if rows.get(n.lower(), {}).get("YY1_DEVICE_NOTE") != str(rounds - 1)]
     expect(wrong, [], "devices of which SAP has not the last word")
     environment = {**os.environ, "HOURBELL_TEST_DYNAMODB": stage.home.endpoint, "HOURBELL_CHECK_TABLE": stage.home.out["TableName"],
+                   "HOURBELL_CHECK_AT_MS": str(stage.clock_ms),
                    "AWS_ACCESS_KEY_ID": "123456789012", "AWS_SECRET_ACCESS_KEY": "x"}
     found = subprocess.run([os.path.join(BUILT, "tests"), "--patience", "10", "check_of_a_table"], env=environment, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, check=False)
