@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -93,11 +96,43 @@ def both_run_and_answer(folder):
             assert json.loads(f.api.posts[0].body)["statusCode"] == 401, f.api.posts
 
 
+def it_speaks_tls_and_believes_amazons_roots_alone(folder):
+    """Nobody but Amazon can make a certificate that it takes, so this shows the refusal: after a handshake, with the roots read."""
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", f"{folder}/key", "-out", f"{folder}/crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{folder}/crt", f"{folder}/key")
+    seen = []
+
+    def serve(listener):
+        while True:
+            plain, _ = listener.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as peer:
+                    seen.append(peer.recv(100))
+            except (ssl.SSLError, OSError) as wrong:
+                seen.append(str(wrong))
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    with zipfile.ZipFile(path_of("x86_64")) as archive:
+        archive.extract("bootstrap", folder)
+    os.chmod(f"{folder}/bootstrap", 0o755)
+    url = f"https://localhost:{listener.getsockname()[1]}"
+    with e2e_lambda.tick(folder, [e2e_lambda.Event(e2e_lambda.HOUR, deadline_s=4)], program=f"{folder}/bootstrap",
+                         environment={"AWS_ENDPOINT_URL": url}) as f:
+        f.api.wait(1)
+        said = json.loads(f.api.posts[0].body)["errorMessage"]
+        assert "certificate" in said.lower(), said
+    assert seen and not any(isinstance(what, bytes) and what for what in seen), "it sent something to whom it must not believe"
+    assert any("alert" in str(what).lower() for what in seen), seen
+
+
 def main():
     passed = failed = 0
     run("script/lambda")
     for function in (it_holds_the_program_with_its_exec_bit_and_the_mapping, it_is_static_for_its_architecture_and_carries_no_sqlite,
-                     both_run_and_answer, built_twice_it_has_the_same_bytes):
+                     both_run_and_answer,
+                     it_speaks_tls_and_believes_amazons_roots_alone, built_twice_it_has_the_same_bytes):
         with tempfile.TemporaryDirectory(prefix="hourbell-zip-") as folder:
             try:
                 function(folder)
