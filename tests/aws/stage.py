@@ -28,6 +28,14 @@ exec "{program}"
 PRELOAD = {"LD_PRELOAD": f"{RIG}/clock_shim.so", "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
 
 
+def is_dead(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 class Stage:
     def __init__(self, port, built, name="stage", zip_path=None, sap_options=(), **parameters):
         self.home = Home(port, name)
@@ -91,7 +99,7 @@ class Stage:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        wait_for("their end", lambda: not set(pids) & set(self.functions(handler)), 10, 0.02)
+        wait_for("their end", lambda: all(map(is_dead, pids)), 10, 0.02)
 
     # --- SAP -----------------------------------------------------------------------------------------------------
     def start_sap(self):
