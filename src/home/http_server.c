@@ -12,6 +12,7 @@
 
 #define BACKLOG 1024
 #define REFUSED_MAX 64 /* connections beyond the cap that are told so; more are closed at once */
+#define PEER_REFUSED_MAX 4 /* the same of one peer */
 
 /* --- accepting ------------------------------------------------------------------------------------ */
 
@@ -41,7 +42,10 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     struct http_connection *connection = http_connection_open(server, listener->type == UV_TCP);
-    if (uv_accept(listener, &connection->io.stream) != 0 ||
+    bool accepted = uv_accept(listener, &connection->io.stream) == 0;
+    int64_t peer_most = server->options.max_connections_per_peer;
+    int64_t peer_count = accepted ? http_peer_take(connection) : 0;
+    if (!accepted || peer_count > peer_most + PEER_REFUSED_MAX ||
         server->connection_count > server->options.max_connections + REFUSED_MAX) {
         http_connection_close(connection);
         return;
@@ -50,7 +54,11 @@ static void on_connection(uv_stream_t *listener, int status)
         uv_tcp_nodelay(&connection->io.tcp, 1);
     }
     connection->loopback = !server->options.behind_proxy && peer_is_loopback(connection);
-    if (server->connection_count > server->options.max_connections) {
+    if (peer_count > peer_most) {
+        http_parse_refuse(connection, PROBLEM_store_busy,
+                          "There are too many connections from this address.");
+    } else if (server->connection_count > server->options.max_connections &&
+               !http_connection_evict(server)) {
         http_parse_refuse(connection, PROBLEM_store_busy, "There are too many connections.");
     } else {
         http_connection_read(connection, true);
