@@ -413,6 +413,16 @@ static const struct {
     {"no Host", BYTES("GET / HTTP/1.1\r\nX: y\r\n\r\n")},
     {"a Host with a slash", BYTES("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n")},
     {"a Host with a blank", BYTES("GET / HTTP/1.1\r\nHost: a b\r\n\r\n")},
+    {"a Host with two ports", BYTES("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n")},
+    {"a Host with letters for a port", BYTES("GET / HTTP/1.1\r\nHost: a:http\r\n\r\n")},
+    {"a Host with half a bracket", BYTES("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")},
+    {"a Host with a user", BYTES("GET / HTTP/1.1\r\nHost: b@a\r\n\r\n")},
+    {"a target with a user", BYTES("GET http://b:c@a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target without a host", BYTES("GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target with only a port", BYTES("GET http://:80/a HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target with another scheme", BYTES("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"RTSP", BYTES("GET / RTSP/1.0\r\nHost: a\r\n\r\n")},
+    {"ICE", BYTES("SOURCE / ICE/1.0\r\nHost: a\r\n\r\n")},
     {"an unknown method", BYTES("FROB / HTTP/1.1\r\nHost: a\r\n\r\n")},
     {"a small method", BYTES("get / HTTP/1.1\r\nHost: a\r\n\r\n")},
     {"another expectation",
@@ -856,6 +866,24 @@ TEST(a_body_that_is_too_large_is_refused_before_it_comes)
         STR("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 65537\r\n\r\n"),
         0);
     CHECK(str_starts(got, STR("HTTP/1.1 413 Content Too Large\r\n")));
+    home_close(&home);
+}
+
+/* P10 */
+TEST(a_chunk_that_is_too_large_is_refused_before_it_comes)
+{
+    static const char *const sizes[] = {"10001", "80000000", "7fffffffffffffff",
+                                        "ffffffffffffffff"};
+    struct home home;
+    home_open(&home);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct str head = arena_printf(&home.arena,
+                                       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                       "chunked\r\n\r\n%s\r\n",
+                                       sizes[i]);
+        CHECK(str_starts(talk(&home, head, i % 2), STR("HTTP/1.1 413 Content Too Large\r\n")));
+    }
+    CHECK_INT(home.request_count, 0);
     home_close(&home);
 }
 

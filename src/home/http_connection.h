@@ -49,8 +49,8 @@ struct http_connection {
     enum problem refusal;                   /* set by the parser's callbacks */
     const char *refusal_detail;
     int line_blanks; /* seen in the request line */
-    bool line_done, loopback, reading, writing, stopped, ended, lingering, closing, closed,
-        to_flush, saw_cr;
+    bool line_done, line_foreign, loopback, reading, writing, stopped, ended, lingering, closing,
+        closed, to_flush, saw_cr;
 };
 
 struct http_waiting {
