@@ -488,6 +488,46 @@ TEST(P9_metrics_behind_a_proxy_need_an_operators_key)
     rig_close(&rig);
 }
 
+/* P9: nothing that speaks for others counts as this machine, nor a browser that was led here (DNS rebinding). */
+TEST(P9_metrics_without_a_key_are_for_this_machine_itself)
+{
+    static const struct {
+        const char *head;
+        int status;
+    } cases[] = {
+        {"Host: localhost", 200},
+        {"Host: LocalHost:8080", 200},
+        {"Host: 127.0.0.1:8080", 200},
+        {"Host: 127.1.2.3", 200},
+        {"Host: [::1]:8080", 200},
+        {"Host: [::1]", 200},
+        {"Host: hourbell.example:8080", 401},
+        {"Host: localhost.example", 401},
+        {"Host: 127.0.0.1.example", 401},
+        {"Host: 127.0.0.1-example.net", 401},
+        {"Host: [::1%25x]", 400},
+        {"Host: [::11]", 401},
+        {"Host:", 401},
+        {"Host: localhost\r\nForwarded: for=1.2.3.4", 401},
+        {"Host: localhost\r\nX-Forwarded-For: 1.2.3.4", 401},
+        {"Host: localhost\r\nX-Forwarded-Host: a", 401},
+        {"Host: localhost\r\nX-Real-IP: 1.2.3.4", 401},
+        {"Host: localhost\r\nVia: 1.1 a", 401},
+    };
+    rig_open(&rig, NULL, NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig_client client;
+        rig_connect(&rig, &client);
+        rig_send(&client, arena_printf(&rig.arena,
+                                       "GET /metrics HTTP/1.1\r\n%s\r\nConnection: close\r\n\r\n",
+                                       cases[i].head));
+        struct str got = rig_receive(&rig, &client);
+        fprintf(stderr, "%s\n", cases[i].head);
+        CHECK(str_starts(got, arena_printf(&rig.arena, "HTTP/1.1 %d ", cases[i].status)));
+    }
+    rig_close(&rig);
+}
+
 /* P1 */
 TEST(P1_a_backup_of_the_running_server_is_whole)
 {

@@ -268,14 +268,38 @@ static const char *framing_fault(const llhttp_t *parser, const struct http_excha
 /* Somebody in between speaks for another machine: the peer's address says nothing then. */
 static bool is_forwarded(const struct http_exchange *exchange)
 {
-    static const char *const names[] = {"forwarded", "x-forwarded-for", "x-real-ip", "via"};
+    static const char *const names[] = {"forwarded", "x-real-ip", "x-client-ip", "true-client-ip",
+                                        "via"};
     struct str value;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (header_count(exchange, names[i], &value) > 0) {
             return true;
         }
     }
+    for (size_t i = 0; i < exchange->span_count; i++) {
+        if (str_starts(exchange->headers[i].name, STR("x-forwarded-"))) {
+            return true;
+        }
+    }
     return false;
+}
+
+/* Did it ask for this machine by a name that is nobody else's? A browser here that some page leads to a name
+ * which points to 127.0.0.1 (DNS rebinding) did not. */
+static bool host_is_loopback(const struct http_exchange *exchange)
+{
+    struct str host = STR_NONE;
+    if (header_count(exchange, "host", &host) == 0) {
+        return true; /* HTTP/1.0, so no browser */
+    }
+    struct str rest = host, name = text_cut(&rest, ':');
+    for (size_t i = 0; i < name.len && str_starts(name, STR("127.")); i++) {
+        if (name.s[i] != '.' && (name.s[i] < '0' || name.s[i] > '9')) {
+            return false; /* 127.example.com */
+        }
+    }
+    return str_starts(name, STR("127.")) || text_equal_nocase(name, STR("localhost")) ||
+           str_is(host, "[::1]") || str_starts(host, STR("[::1]:"));
 }
 
 static int on_headers_complete(llhttp_t *parser)
@@ -298,7 +322,8 @@ static int on_headers_complete(llhttp_t *parser)
     exchange->head_only = parser->method == HTTP_HEAD;
     exchange->request.method =
         exchange->head_only ? STR("GET") : str_of(llhttp_method_name(parser->method));
-    exchange->request.loopback = connection->loopback && !is_forwarded(exchange);
+    exchange->request.loopback =
+        connection->loopback && !is_forwarded(exchange) && host_is_loopback(exchange);
     exchange->old_version = parser->http_minor == 0;
     exchange->close = !llhttp_should_keep_alive(parser);
     parser->upgrade =

@@ -16,15 +16,13 @@
 
 /* --- accepting ------------------------------------------------------------------------------------ */
 
-/* Does the other end of it stand on this machine? */
+/* Does the other end of it stand on this machine? Of a Unix socket nobody knows: it is where a proxy comes in. */
 static bool peer_is_loopback(struct http_connection *connection)
 {
     struct sockaddr_storage peer = {0};
     int len = sizeof peer;
-    if (connection->io.handle.type != UV_TCP) {
-        return true;
-    }
-    if (uv_tcp_getpeername(&connection->io.tcp, (struct sockaddr *)&peer, &len) != 0) {
+    if (connection->io.handle.type != UV_TCP ||
+        uv_tcp_getpeername(&connection->io.tcp, (struct sockaddr *)&peer, &len) != 0) {
         return false;
     }
     if (peer.ss_family == AF_INET) {
