@@ -457,6 +457,45 @@ def an_import_that_was_killed_goes_on_and_repeats_nothing(folder):
 
 
 @test
+def each_line_has_one_result_however_often_the_importer_was_killed(folder):
+    """P11"""
+    path, results, state = (os.path.join(folder, name) for name in ("in.ndjson", "out.ndjson", "in.ndjson.hourbell-import"))
+    count = 6000
+    write_lines(path, [{"device_name": f"R/{n}" if n % 100 == 7 else f"R-{n}"} for n in range(count)])
+
+    def killed_behind(lines):
+        process = subprocess.Popen([BINARY, "import", path, "-n", "2", "--results", results], env={**CLEAN, **server().env()},
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while True:
+            known = json.load(open(state, encoding="utf-8")) if os.path.exists(state) else {}
+            if known.get("line_count", 0) > lines and os.path.getsize(results) > known["results_bytes"]:
+                break  # results are out that the notes do not know: an importer that went on there would repeat them
+            assert process.poll() is None, "it was done before it could be killed"
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        return known["line_count"]
+
+    done = killed_behind(killed_behind(0))
+    with open(results, "a", encoding="utf-8") as file:
+        file.write('{"line":99')  # and a torn one
+    said = cli("import", path, "--results", results, code=15)
+    assert f"going on behind line {done}" in said[1], said
+    rows = results_of(results)
+    assert [row["line"] for row in rows] == list(range(1, count + 1))
+    assert {row["result"] for row in rows if "/" not in row["device_name"]} == {"created"}
+    # results that are missing: asked again, with the same keys, every line is answered as it was
+    write_lines(path, [{"device_name": f"R2-{n}"} for n in range(50)])
+    cli("import", path, "--restart")
+    assert "created   50" in cli("import", path, "--results", results)[0]
+    assert [(row["line"], row["result"]) for row in results_of(results)] == [(n + 1, "created") for n in range(50)]
+    assert "all 50 lines are done already" in cli("import", path, "--results", results)[1]
+    assert len(results_of(results)) == 50
+    assert "is the input" in cli("import", path, "--results", path, "--restart", code=2)[1]
+    assert len(open(path, encoding="utf-8").readlines()) == 50
+
+
+@test
 def an_import_outlives_a_server_that_is_killed(folder):
     """P1"""
     bell = Server(folder, max_connections="64").start()
