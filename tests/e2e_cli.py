@@ -148,6 +148,8 @@ def a_mistyped_word_is_told_the_nearest(folder):
     assert "\tcreate\n" in run("craete", code=2)[1]
     assert "\tkeys rotate\n" in run("keys", "rotat", code=2)[1]
     assert "did you mean --prefix?" in run("show", "--prefx", "a", code=2)[1]
+    for tried, meant in (("ls", "show"), ("list", "show"), ("status", "work"), ("start", "serve"), ("cancel", "act"), ("retry", "redrive")):
+        assert f"\t{meant}\n" in run(tried, code=2)[1], tried
     assert "usage: hourbell COMMAND" in run(code=2)[0]
     assert run("--version")[0].startswith("hourbell ")
 
@@ -157,7 +159,7 @@ def the_man_page_is_clean(folder):
     page = os.path.join(folder, "hourbell.1")
     with open(page, "w", encoding="utf-8") as file:
         file.write(run("help", "--man")[0])
-    lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True, check=False)
+    lint = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True, check=False)
     assert lint.returncode == 0 and not lint.stdout and not lint.stderr, lint
     shown = subprocess.run(["mandoc", "-T", "ascii", page], capture_output=True, text=True, check=True).stdout
     shown = re.sub(".\b", "", shown)
@@ -184,6 +186,9 @@ def bash_completes_commands_options_words_and_files(folder):
     assert complete("keys", "create", "--ro") == ["--role"]
     assert set(complete("keys", "create", "--role", "")) == {"customer", "operator"}
     assert "--idempotency-key" in complete("update", "--i") and "--url" in complete("update", "--u")
+    assert complete("--json", "--url", "http://x", "ex") == ["export"] and "--version" in complete("--v")
+    assert complete("--key-file", "READ") == ["README.md"] and complete("-k", "x", "keys", "ro") == ["rotate"]
+    assert set(complete("--url", "x", "keys", "create", "--role", "")) == {"customer", "operator"}
     assert complete("import", "READ") == ["README.md"]
     assert complete("create", "--file", "READ") == ["README.md"]
     assert complete("create", "READ") == [] and complete("keys", "list", "READ") == []
@@ -287,6 +292,51 @@ def what_is_wrong_says_so_by_its_exit_code(folder):
         said = run("show", "--url", f"http://127.0.0.1:{closed.getsockname()[1]}", code=14)[1]
     assert "connect" in said.lower(), said
     assert "--url is" in run("show", "--url", "ftp://x", code=2)[1]
+
+
+@test
+def with_json_errors_are_json_on_standard_error(folder):
+    """P11"""
+    bell = server()
+    out, err = cli("show", "Nowhere", "--json", code=10)
+    problem = json.loads(err)
+    assert not out and problem["status"] == 404 and problem["code"] == "not_found" and problem["request_id"], err
+    assert json.loads(cli("create", "a/b", "--json", code=13)[1])["errors"][0]["pointer"] == "/device_name"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        assert json.loads(run("--url", url, "--json", "show", code=14)[1])["code"] == "unreachable"
+    path = os.path.join(folder, "in.ndjson")
+    local = {("show", "--jsn"): None, ("update", "X"): "usage", ("update", "X", "{"): "invalid", ("show", "-k", path): "unauthorized",
+             ("import", path): "invalid", ("check", path): "not_found", ("config", "--set", "widnow=1"): "invalid",
+             ("restore", path, folder): "not_found", ("act", "X", "hold"): "usage", ("nonsense",): "usage"}
+    codes = {"usage": 2, "invalid": 13, "unauthorized": 12, "not_found": 10}
+    for words, code in local.items():
+        if code:
+            out, err = run(*words, "--json", code=codes[code], env={"HOURBELL_URL": bell.url})
+            problem = json.loads(err)
+            assert not out and problem["code"] == code and problem["exit_code"] == codes[code] and problem["detail"], err
+    # a gateway's own answer, which is no problem document
+    import http.server
+    import threading
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(502)
+            self.end_headers()
+            self.wfile.write(b"<html>\x1b[2Jbad gateway\n</html>")
+
+        def log_message(self, *_):
+            pass
+
+    gateway = http.server.HTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{gateway.server_port}"
+    problem = json.loads(run("show", "X", "--json", "--url", url, code=14)[1])
+    assert problem["code"] == "unreachable" and "502" in problem["detail"], problem
+    assert "\x1b" not in run("show", "X", "--url", url, code=14)[1]
+    gateway.shutdown()
+    gateway.server_close()
 
 
 @test
@@ -460,7 +510,7 @@ def an_import_that_was_killed_goes_on_and_repeats_nothing(folder):
 def each_line_has_one_result_however_often_the_importer_was_killed(folder):
     """P11"""
     path, results, state = (os.path.join(folder, name) for name in ("in.ndjson", "out.ndjson", "in.ndjson.hourbell-import"))
-    count = 6000
+    count = 4500
     write_lines(path, [{"device_name": f"R/{n}" if n % 100 == 7 else f"R-{n}"} for n in range(count)])
 
     def killed_behind(lines):
@@ -607,8 +657,10 @@ def a_backup_is_checked_and_restored(folder):
     run("create", "Pump-7", '{"a":1}', env=bell.env())
     run("update", "Pump-7", '{"a":2}', env=bell.env())
     backup = run("backup", env=operator)[0].strip()
+    assert os.path.isabs(backup) and os.path.exists(backup), backup
     assert "nothing found" in run("check", backup)[0]
     assert "nothing found" in run("check", env=operator)[0]
+    assert os.listdir(os.path.dirname(backup)) == [os.path.basename(backup)], "the check's own backup is left"
     summary = json.loads(run("check", backup, "--json")[0])
     assert summary["findings"] == 0 and summary["updates"] == 1, summary
     run("update", "Pump-7", '{"a":3}', env=bell.env())
@@ -629,6 +681,14 @@ def a_backup_is_checked_and_restored(folder):
     bell.stop()
     run("restore", backup, bell.data, "--force")
     assert os.path.exists(os.path.join(bell.data, "hourbell.db.before-restore.2"))
+    lone = os.path.join(folder, "lone")  # a database beside which nobody has served: nothing is left behind
+    os.mkdir(lone)
+    shutil.copy(backup, os.path.join(lone, "hourbell.db"))
+    assert "--force" in run("restore", backup, lone, code=11)[1]
+    assert "no database of hourbell" in run("restore", bell.mapping, os.path.join(folder, "none"), code=13)[1]
+    assert os.listdir(lone) == ["hourbell.db"] and not os.path.exists(os.path.join(folder, "none"))
+    run("check", lone)
+    assert os.listdir(lone) == ["hourbell.db"], os.listdir(lone)
     cut_short = os.path.join(bell.data, "hourbell.db.restore")
     open(cut_short, "w", encoding="utf-8").close()
     os.rename(os.path.join(bell.data, "hourbell.db"), os.path.join(bell.data, "hourbell.db.before-restore.3"))
@@ -673,11 +733,18 @@ def a_damaged_database_is_found(folder):
     assert "a record cannot be read" in run("check", forged, code=1)[1]
     with open(backup, "rb") as whole, open(forged, "wb") as half:
         half.write(whole.read()[:20000])
-    assert run("check", forged, code=1)[1]
-    with open(forged, "wb") as other:
-        other.write(b"no database")
-    assert "not a database" in run("check", forged, code=1)[1]
+    said = run("check", forged, code=1)[1]
+    assert "damaged or cut short" in said and "PRAGMA" not in said, said
+    for rubbish, words in ((b"no database", ""), (b"", ": it is empty"), (os.urandom(20000), "")):
+        with open(forged, "wb") as other:
+            other.write(rubbish)
+        for command in (("check", forged), ("restore", forged, os.path.join(folder, "r"))):
+            assert run(*command, code=13)[1].endswith(f"{forged} is no database of hourbell{words}\n")
+    os.remove(forged)
+    sqlite3.connect(forged).execute("CREATE TABLE other(a)")
+    assert "this is no database of hourbell" in run("check", forged, code=13)[1]
     run("check", os.path.join(folder, "nothing"), code=10)
+    run("check", folder, code=10)
 
 
 @test

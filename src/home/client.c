@@ -160,6 +160,20 @@ int client_call(struct client *client, const struct client_request *request,
     return client_exit_code(client->arena, ret_answer);
 }
 
+/* With --json: the problem document as it came, or a document of its form. */
+static int tell_as_json(const struct client *client, const struct client_answer *answer,
+                        yyjson_val *root, int exit_code)
+{
+    if (json_member(root, "code")) {
+        fprintf(stderr, STR_FMT "\n", STR_ARG(json_write(client->arena, root)));
+        return exit_code;
+    }
+    size_t len = answer->body.len < 200 ? answer->body.len : 200;
+    return command_fail(client->args, (enum exit_code)exit_code,
+                        "the server answered %lld: " STR_FMT, (long long)answer->status,
+                        STR_ARG(str_head(answer->body, len)));
+}
+
 /* Text of a foreign answer on a terminal: no control bytes. */
 static void tell_text(struct str text)
 {
@@ -204,19 +218,23 @@ static void tell_problem(yyjson_val *root)
 int client_tell(const struct client *client, const struct client_answer *answer, int exit_code)
 {
     yyjson_val *root = NULL;
-    fflush(stdout);
-    fprintf(stderr, "hourbell %s: ", client->args->command->name);
     if (answer->status == 0) {
-        const char *where = client->socket ? client->socket : client->url;
-        fprintf(stderr, "%s: %s\n", where, answer->error);
-        if (!args_has(client->args, "url") && !getenv("HOURBELL_URL")) {
-            fprintf(stderr,
-                    "  Is the server running there? Another address: --url URL or HOURBELL_URL.\n");
-        }
-        return exit_code;
+        bool told = args_has(client->args, "url") || getenv("HOURBELL_URL");
+        return command_fail(
+            client->args, (enum exit_code)exit_code, "%s: %s%s",
+            client->socket ? client->socket : client->url, answer->error,
+            told ? ""
+                 : "\n  Is the server running there? Another address: --url URL or HOURBELL_URL.");
     }
-    if (json_read(client->arena, answer->body, ANSWER_DEPTH, &root, NULL) == RC_OK &&
-        json_member(root, "code")) {
+    if (json_read(client->arena, answer->body, ANSWER_DEPTH, &root, NULL) != RC_OK) {
+        root = NULL;
+    }
+    fflush(stdout);
+    if (client->args->json) {
+        return tell_as_json(client, answer, root, exit_code);
+    }
+    fprintf(stderr, "hourbell %s: ", client->args->command->name);
+    if (json_member(root, "code")) {
         tell_problem(root);
     } else {
         fprintf(stderr, "the server answered %lld: ", (long long)answer->status);

@@ -48,6 +48,17 @@ static int find_file(const struct args *args, const char **ret_path)
     return EXIT_DONE;
 }
 
+/* The backup was asked for to be looked at. One that shows something wrong is kept. */
+static void drop_backup(const struct args *args, const char *path, bool clean)
+{
+    if (!clean) {
+        command_note(args, "the backup stays for a look: %s", path);
+    } else if (unlink(path) != 0) {
+        command_note(args, "the backup that was made for this check stays there: %s: %s", path,
+                     strerrordesc_np(errno));
+    }
+}
+
 static void put_summary(const struct check_store *check)
 {
     const struct check_report *report = &check->report;
@@ -80,18 +91,23 @@ int cmd_check(const struct args *args)
 {
     struct config config;
     struct check_store check = {.args = args,
-                                .progress = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet")};
+                                .progress = isatty(STDERR_FILENO) == 1 &&
+                                            !args_has(args, "quiet") && !args->json};
     if (config_args_load(args, &config) != RC_OK) {
         return EXIT_INVALID;
     }
     check.settings = &config.settings;
     int exit_code = find_file(args, &check.path);
+    bool asked = exit_code == EXIT_DONE && args->operand_count == 0;
     if (exit_code == EXIT_DONE) {
         exit_code = check_store(&check);
     }
     if (exit_code == EXIT_DONE) {
         put_summary(&check);
         exit_code = check.report.finding_count ? EXIT_FAILED : EXIT_DONE;
+    }
+    if (asked) {
+        drop_backup(args, check.path, exit_code == EXIT_DONE);
     }
     return exit_code;
 }

@@ -69,12 +69,12 @@ static int finish(struct import *import)
         summary_words(import);
     }
     if (import->exit_code != EXIT_DONE) {
-        command_fail(import->args, (enum exit_code)import->exit_code, "%s", import->why);
-        if (import->state.path && !import->dry) {
-            fprintf(stderr, "  %lld lines are done; run it again to go on behind them.\n",
-                    (long long)import->state.line_count);
-        }
-        return import->exit_code;
+        bool resumes = import->state.path && !import->dry;
+        struct str hint = arena_printf(
+            import->args->arena, "\n  %lld lines are done; run it again to go on behind them.",
+            (long long)import->state.line_count);
+        return command_fail(import->args, (enum exit_code)import->exit_code, "%s%s", import->why,
+                            resumes ? hint.s : "");
     }
     return import->state.results[IMPORT_refused] ? EXIT_PARTIAL : EXIT_DONE;
 }
@@ -145,9 +145,9 @@ static int resume(struct import *import, const char *path, bool *ret_nothing_lef
                             "%s is no state of an import; --state FILE names another", path);
     }
     if (import_now_ms(CLOCK_REALTIME) - known.started_at_ms > KEYS_OLD_MS) {
-        fprintf(stderr, "hourbell import: this import was begun over 22 hours ago; the server may "
-                        "have forgotten which "
-                        "lines it has seen, and take some a second time. --restart begins anew.\n");
+        command_note(import->args,
+                     "this import was begun over 22 hours ago; the server may have forgotten which "
+                     "lines it has seen, and take some a second time. --restart begins anew.");
     }
     if (results && !results_hold(results, known.results_bytes)) {
         /* each line shall have its result: asked again with its key, it gets the answer that it got */
@@ -157,8 +157,7 @@ static int resume(struct import *import, const char *path, bool *ret_nothing_lef
     bool same = skip_done(import, &known);
     if (same && !known.finished) {
         import->state = known;
-        fprintf(stderr, "hourbell import: going on behind line %lld\n",
-                (long long)known.line_count);
+        command_note(import->args, "going on behind line %lld", (long long)known.line_count);
         return EXIT_DONE;
     }
     if (same && known.results[IMPORT_refused] == 0 && fgetc(import->file) == EOF) {
@@ -251,15 +250,15 @@ static int run_import(struct client *client)
     import->args = args;
     import->client = client;
     import->dry = args_has(args, "dry-run");
-    import->bar = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet");
+    import->bar = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet") && !args->json;
     import->rules = (struct import_rules){
         .mode = import_op_of(str_of(args_text(args, "mode", "create")), IMPORT_CREATE),
         .owner = str_of(args_text(args, "owner", "")),
         .check_names = import->dry};
     int exit_code = open_files(import, &nothing_left);
     if (exit_code == EXIT_DONE && nothing_left) {
-        fprintf(stderr, "hourbell import: all %lld lines are done already; --restart begins anew\n",
-                (long long)import->state.line_count);
+        command_note(args, "all %lld lines are done already; --restart begins anew",
+                     (long long)import->state.line_count);
         exit_code = finish(import);
     } else if (exit_code == EXIT_DONE) {
         exit_code = run_window(import);

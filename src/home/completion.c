@@ -77,13 +77,43 @@ static void bash_choices(FILE *out, const struct command *command)
     }
 }
 
+/* The options that may stand before the command: all, or as a pattern of a shell's case those that take a value. */
+static void leading_options(FILE *out, const struct command_table *table, bool pattern)
+{
+    const struct option *lists[] = {table->client_options, command_common_options};
+    const char *gap = "";
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        for (const struct option *option = lists[i]; option->type != OPTION_END; option++) {
+            if (pattern && option->type == OPTION_FLAG) {
+                continue;
+            }
+            fprintf(out, "%s--%s", gap, option->name);
+            gap = pattern ? "|" : " ";
+            if (pattern && option->letter) {
+                fprintf(out, "|-%c", option->letter);
+            }
+        }
+    }
+}
+
 static void completion_bash(const struct command_table *table, FILE *out)
 {
     fputs("# bash completion of hourbell; made by: hourbell help --completion bash\n_hourbell() {\n"
-          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} "
-          "command=${COMP_WORDS[1]:-}\n"
-          "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W "
-          "\"help",
+          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+          "    local at=$COMP_CWORD skip\n    local -a words=(\"${COMP_WORDS[@]}\")\n"
+          "    while [[ $at -gt 1 && ${words[1]} == -* ]]; do # options before the command\n"
+          "        skip=1\n        case ${words[1]} in ",
+          out);
+    leading_options(out, table, true);
+    fputs(") skip=2 ;; esac\n        [ \"$at\" -gt \"$skip\" ] || break\n"
+          "        words=(\"${words[0]}\" \"${words[@]:1 + skip}\")\n        at=$((at - skip))\n   "
+          " done\n"
+          "    local command=${words[1]:-}\n    COMPREPLY=()\n"
+          "    if [[ $at = 1 && $current == -* ]]; then\n        COMPREPLY=($(compgen -W \"",
+          out);
+    leading_options(out, table, false);
+    fputs(" --version\" -- \"$current\"))\n        return\n"
+          "    elif [ \"$at\" = 1 ]; then\n        COMPREPLY=($(compgen -W \"help",
           out);
     for (const struct command *command = table->commands; command->name; command++) {
         if (starts_group(table, command)) {
@@ -96,17 +126,16 @@ static void completion_bash(const struct command_table *table, FILE *out)
         if (!starts_group(table, command) || name_word(command, 1).len == 0) {
             continue;
         }
-        fprintf(
-            out,
-            "    " STR_FMT
-            ")\n        if [ \"$COMP_CWORD\" = 2 ]; then\n            COMPREPLY=($(compgen -W \"",
-            STR_ARG(group));
+        fprintf(out,
+                "    " STR_FMT
+                ")\n        if [ \"$at\" = 2 ]; then\n            COMPREPLY=($(compgen -W \"",
+                STR_ARG(group));
         for (const struct command *member = command;
              member->name && str_equal(name_word(member, 0), group); member++) {
             fprintf(out, STR_FMT " ", STR_ARG(name_word(member, 1)));
         }
         fputs("\" -- \"$current\"))\n            return\n        fi\n        command=\"$command "
-              "${COMP_WORDS[2]}\" ;;\n",
+              "${words[2]}\" ;;\n",
               out);
     }
     fputs("    help) COMPREPLY=($(compgen -W \"--man --completion", out);
@@ -200,10 +229,25 @@ static void completion_zsh(const struct command_table *table, FILE *out)
             fputs("'\n", out);
         }
     }
-    fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
-          "return\n    fi\n"
-          "    local command=$words[2]\n    case $command in\n",
+    fputs("    )\n    local skip\n"
+          "    while (( CURRENT > 2 )) && [[ $words[2] == -* ]]; do # options before the command\n"
+          "        skip=1\n        case $words[2] in ",
           out);
+    leading_options(out, table, true);
+    fputs(") skip=2 ;; esac\n        (( CURRENT - skip > 1 )) || break\n"
+          "        words=(\"$words[1]\" \"${(@)words[2 + skip,-1]}\")\n        (( CURRENT -= skip "
+          "))\n"
+          "    done\n"
+          "    if (( CURRENT == 2 )) && [[ $words[2] == -* ]]; then\n        compadd -- ",
+          out);
+    leading_options(out, table, false);
+    fputs(" --version\n        return\n"
+          "    elif (( CURRENT == 2 )); then\n        _describe command commands\n        "
+          "return\n    fi\n"
+          "    local command=$words[2]\n    case $command in\n        ",
+          out);
+    leading_options(out, table, true);
+    fputs(") _files; return ;;\n    esac\n    case $command in\n", out);
     for (const struct command *command = table->commands; command->name; command++) {
         struct str group = name_word(command, 0);
         if (!starts_group(table, command) || name_word(command, 1).len == 0) {
