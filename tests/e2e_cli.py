@@ -192,7 +192,7 @@ def bash_completes_commands_options_words_and_files(folder):
     assert complete("import", "READ") == ["README.md"]
     assert complete("create", "--file", "READ") == ["README.md"]
     assert complete("create", "READ") == [] and complete("keys", "list", "READ") == []
-    assert "serve" in complete("help", "ser")
+    assert "serve" in complete("help", "ser") and set(complete("help", "--completion", "")) == {"bash", "zsh", "fish"}
 
 
 @test
