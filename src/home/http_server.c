@@ -33,18 +33,34 @@ static bool peer_is_loopback(struct http_connection *connection)
            (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
+/* A place for one more: beyond the cap only that of one that rests. */
+static bool has_room(struct http_server *server)
+{
+    return server->connection_count <= server->options.max_connections ||
+           http_connection_evict(server);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct http_server *server = listener->data;
+    const char *fault = NULL;
     if (status < 0) {
         return;
     }
     struct http_connection *connection = http_connection_open(server, listener->type == UV_TCP);
-    bool accepted = uv_accept(listener, &connection->io.stream) == 0;
-    int64_t peer_most = server->options.max_connections_per_peer;
-    int64_t peer_count = accepted ? http_peer_take(connection) : 0;
-    if (!accepted || peer_count > peer_most + PEER_REFUSED_MAX ||
-        server->connection_count > server->options.max_connections + REFUSED_MAX) {
+    if (uv_accept(listener, &connection->io.stream) != 0) {
+        http_connection_close(connection);
+        return;
+    }
+    int64_t peer_over =
+        http_peer_take(connection) - server->options.max_connections_per_peer; /* 0: no peer */
+    if (peer_over > 0) {
+        fault = "There are too many connections from this address.";
+    } else if (!has_room(server)) {
+        fault = "There are too many connections.";
+    }
+    if (fault && (peer_over > PEER_REFUSED_MAX ||
+                  server->connection_count > server->options.max_connections + REFUSED_MAX)) {
         http_connection_close(connection);
         return;
     }
@@ -52,12 +68,8 @@ static void on_connection(uv_stream_t *listener, int status)
         uv_tcp_nodelay(&connection->io.tcp, 1);
     }
     connection->loopback = !server->options.behind_proxy && peer_is_loopback(connection);
-    if (peer_count > peer_most) {
-        http_parse_refuse(connection, PROBLEM_store_busy,
-                          "There are too many connections from this address.");
-    } else if (server->connection_count > server->options.max_connections &&
-               !http_connection_evict(server)) {
-        http_parse_refuse(connection, PROBLEM_store_busy, "There are too many connections.");
+    if (fault) {
+        http_parse_refuse(connection, PROBLEM_store_busy, fault);
     } else {
         http_connection_read(connection, true);
     }
