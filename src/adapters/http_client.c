@@ -17,6 +17,7 @@
 
 struct http_client {
     CURL *easy;
+    struct curl_slist *resolve;
     struct http_client_options options;
     char proxy[512], ca_file[1024];
 };
@@ -140,6 +141,7 @@ void http_client_close(struct http_client *client)
 {
     if (client && client->easy) {
         curl_easy_cleanup(client->easy);
+        curl_slist_free_all(client->resolve);
     }
     free(client);
 }
@@ -204,6 +206,9 @@ static void set_always(const struct http_client *client, struct running *running
     if (client->ca_file[0]) {
         SET(CURLOPT_CAINFO, client->ca_file);
     }
+    if (client->resolve) {
+        SET(CURLOPT_RESOLVE, client->resolve);
+    }
     SET(CURLOPT_PREREQFUNCTION, about_to_send);
     SET(CURLOPT_PREREQDATA, running);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -267,6 +272,9 @@ static bool is_started(struct http_client *client)
     pthread_once(&curl_once, curl_start);
     if (!client->easy && curl_started == CURLE_OK) {
         client->easy = curl_easy_init();
+        if (client->options.resolve) {
+            client->resolve = curl_slist_append(NULL, client->options.resolve);
+        }
     }
     return client->easy != NULL;
 }
