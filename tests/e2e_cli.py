@@ -78,6 +78,7 @@ class Server:
             words += ["--set", f"{name}={value}"]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(words, stderr=log, stdin=subprocess.DEVNULL, env=CLEAN)
+        RUNNING.append(self)
         until = time.monotonic() + 30
         while True:
             text = open(self.log, encoding="utf-8").read()
@@ -103,6 +104,7 @@ class Server:
 
 
 SHARED = {}
+RUNNING = []
 
 
 def server():
@@ -773,6 +775,9 @@ def main():
         else:
             if time.monotonic() - started > 5:
                 print(f"slow    {function.__name__} ({time.monotonic() - started:.1f} s)")
+        for left in [bell for bell in RUNNING if bell is not SHARED.get("server")]:
+            left.stop(signal.SIGKILL)  # of a test that failed; else it has ended
+        RUNNING.clear()
         shutil.rmtree(folder, ignore_errors=True)
     if "server" in SHARED:
         if SHARED["server"].stop() != 0:
