@@ -62,7 +62,7 @@ static void perform(struct transport *port, struct call *call, struct world *wor
     (void)call, (void)slot;
     *ret = (struct inbound){.end = resource->end};
     CHECK_INT(outbound->write, write);
-    if (write && clock_now_ms(world->clock) >= outbound->send_before_at_ms) {
+    if (write && !outbound_is_in_time(outbound, clock_now_ms(world->clock))) {
         ret->end = INBOUND_NOT_SENT;
         return;
     }
@@ -321,6 +321,10 @@ TEST(an_unsure_write_is_sent_again_under_its_id)
     CHECK_INT(bench.resource.effects, 1);
     bench.clock.now_ms = NOW + 60000;
     CHECK_STR(again(&bench, LEASE_RESEND).code, "NOT_SENT");
+    bench.lease.send_from_at_ms = NOW + 1000; /* the clock was set back since the lease */
+    bench.clock.now_ms = NOW;
+    CHECK_STR(again(&bench, LEASE_RESEND).code, "NOT_SENT");
+    CHECK_INT(bench.resource.effects, 1);
     bench_close(&bench);
 }
 

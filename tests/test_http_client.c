@@ -230,18 +230,23 @@ TEST(no_redirect_is_followed_and_no_proxy_of_the_environment_is_used)
 }
 
 /* P2: the moment is checked when the connection stands */
-TEST(nothing_leaves_at_or_after_send_before)
+TEST(nothing_leaves_before_send_from_nor_at_or_after_send_before)
 {
     struct tiny tiny;
     struct client client;
     struct outbound late = patch;
-    tiny_open(&tiny, "oo");
+    tiny_open(&tiny, "ooo");
     client_open(&client, (struct http_client_options){0});
     late.send_before_at_ms = clock_now_ms(&client.clock.clock);
     struct inbound inbound = ask(&client, tiny.port, late);
     CHECK_INT(inbound.end, INBOUND_NOT_SENT);
     CHECK_INT(inbound.sent_at_ms, 0);
     late.send_before_at_ms = clock_now_ms(&client.clock.clock) + 60000;
+    late.send_from_at_ms = late.send_before_at_ms - 30000; /* the clock was set back */
+    inbound = ask(&client, tiny.port, late);
+    CHECK_INT(inbound.end, INBOUND_NOT_SENT);
+    CHECK_INT(inbound.sent_at_ms, 0);
+    late.send_from_at_ms = late.send_before_at_ms - 60000;
     inbound = ask(&client, tiny.port, late);
     CHECK_INT(inbound.end, INBOUND_ANSWERED);
     client_close(&client);

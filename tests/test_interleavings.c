@@ -39,6 +39,21 @@ TEST(a_lease_just_before_the_boundary_whose_write_would_leave_after_it_is_not_se
     engine_close(&engine);
 }
 
+TEST(a_clock_set_back_over_a_boundary_between_lease_and_send_sends_nothing) /* P2 */
+{
+    struct engine engine;
+    due(&engine);
+    struct lease lease = engine_lease(&engine, "Pump-7");
+    int64_t boundary_ms = engine.call.now_ms / HOUR_MS * HOUR_MS;
+    CHECK_INT(lease.send_from_at_ms, boundary_ms); /* 10:59:55 is not in the window of 11:00:05 */
+    clock_manual_advance(&engine.clock, 151000);
+    lease = engine_lease(&engine, "Pump-7");
+    CHECK_INT(lease.mode, LEASE_READ_BACK);
+    CHECK_INT(lease.send_from_at_ms, boundary_ms);
+    engine_settle(&engine, &lease, EFFECT);
+    engine_close(&engine);
+}
+
 TEST(a_doubled_wake_up_gets_no_second_lease) /* P2 */
 {
     struct engine engine;

@@ -208,6 +208,7 @@ static bool perform(struct ask *ask, const char *method, struct str url, struct 
                                 .timeout_ms =
                                     write ? settings->write_timeout_ms : settings->read_timeout_ms,
                                 .write = write,
+                                .send_from_at_ms = write ? ask->lease->send_from_at_ms : 0,
                                 .send_before_at_ms = write ? ask->lease->send_before_at_ms : 0};
     int slot = slots_take(&ask->plain->slots);
     ask->plain->transport->ops->perform(ask->plain->transport, ask->call, ask->world, slot,

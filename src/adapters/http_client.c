@@ -33,7 +33,7 @@ struct running {
     size_t answer_bytes;
     int starts;    /* how often libcurl was about to send the request */
     bool again;    /* libcurl set out to repeat it: its counters are those of the repeat */
-    bool too_late; /* send_before had passed */
+    bool mistimed; /* send_before had passed, or the clock was set back */
     bool refused;  /* an address was not allowed */
     char error[CURL_ERROR_SIZE];
 };
@@ -57,8 +57,8 @@ static int about_to_send(void *context, char *peer, char *own, int peer_port, in
         return CURL_PREREQFUNC_ABORT;
     }
     int64_t now_ms = clock_now_ms(running->clock);
-    if (outbound->send_before_at_ms && now_ms >= outbound->send_before_at_ms) {
-        running->too_late = true;
+    if (!outbound_is_in_time(outbound, now_ms)) {
+        running->mistimed = true;
         return CURL_PREREQFUNC_ABORT;
     }
     running->starts++;
@@ -251,7 +251,7 @@ static enum inbound_end end_of(struct running *running, CURLcode code)
     if (code == CURLE_OK) {
         return INBOUND_ANSWERED;
     }
-    if (running->too_late && running->starts == 0) {
+    if (running->mistimed && running->starts == 0) {
         return INBOUND_NOT_SENT;
     }
     if (running->starts == 0) {

@@ -48,16 +48,17 @@ static void seal(struct world *world, struct call *call, struct draft *draft, st
     draft->change.body = body;
 }
 
-static void lease_fill(struct call *call, const struct device *device, const struct body *body,
-                       enum lease_mode mode, struct lease *lease)
+static void lease_fill(struct world *world, struct call *call, const struct device *device,
+                       const struct body *body, struct lease *lease)
 {
-    *lease =
-        (struct lease){.mode = mode, .realm = device->realm, .key = device->key, .body = *body};
+    const struct settings *settings = world->settings;
+    *lease = (struct lease){.realm = device->realm, .key = device->key, .body = *body};
     lease->device_name = device->name;
     lease->ref = device->downstream_ref;
     lease->trace_id = call->id;
     lease->lease_no = device->flight.lease_no;
     lease->first_sent_at_ms = device->flight.started_at_ms;
+    lease->send_from_at_ms = window_boundary(settings, window_slot(settings, call->now_ms));
     lease->send_before_at_ms = device->flight.send_before_at_ms;
 }
 
@@ -143,7 +144,7 @@ static enum rc lease_open(struct world *world, struct call *call, const struct d
     draft.device.at_ms = draft.device.flight.lease_until_ms;
     draft.device.pending_count = draft.device.pending_bytes = 0;
     TRY(log_commit(world, call, &draft));
-    lease_fill(call, &draft.device, &body, LEASE_SEND, ret_lease);
+    lease_fill(world, call, &draft.device, &body, ret_lease);
     ret_lease->base = base;
     return RC_OK;
 }
@@ -258,7 +259,8 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
         flight->send_before_at_ms = max_i64(flight->send_before_at_ms, before);
     }
     TRY(log_commit(world, call, &draft));
-    lease_fill(call, &draft.device, &body, mode, ret_lease);
+    lease_fill(world, call, &draft.device, &body, ret_lease);
+    ret_lease->mode = mode;
     ret_lease->base = base;
     ret_lease->earlier_sent_at_ms = earlier_at_ms;
     return RC_OK;

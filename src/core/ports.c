@@ -390,8 +390,9 @@ void downstream_send(struct downstream *downstream, struct call *call, struct wo
     *ret_outcome = (struct outcome){0};
     downstream->ops->send(downstream, call, world, lease, ret_outcome);
     assert_outcome(ret_outcome);
-    /* no byte of a write leaves at or after send_before: the adapter asked the clock just before it */
+    /* no byte of a write leaves outside of its window: the adapter asked the clock just before it */
     assert(ret_outcome->sent_at_ms < lease->send_before_at_ms);
+    assert(ret_outcome->sent_at_ms == 0 || ret_outcome->sent_at_ms >= lease->send_from_at_ms);
 }
 
 void downstream_read_back(struct downstream *downstream, struct call *call, struct world *world,

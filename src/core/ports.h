@@ -143,7 +143,9 @@ struct lease {
     struct str base;                         /* acknowledged document; "" = none */
     struct body body;
     struct str trace_id; /* the call's id: correlation header */
-    int64_t lease_no, first_sent_at_ms, send_before_at_ms;
+    int64_t lease_no, first_sent_at_ms;
+    int64_t send_from_at_ms,
+        send_before_at_ms; /* the window it was leased in; a clock may be set */
     int64_t
         earlier_sent_at_ms; /* RESEND, READ_BACK: latest moment at which an earlier send may have started */
     int64_t refused_count; /* of the breaker when leased */
@@ -166,7 +168,7 @@ struct downstream {
 MUST enum rc downstream_encode(struct downstream *, struct call *, struct str device_name,
                                struct str base, struct str target, struct str *ret_bytes);
 /* Carry a lease out: LEASE_SEND, LEASE_RESEND. May block; touches no store. Strings of the outcome live in call->arena.
- * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte of every write. */
+ * rule: `send_from_at_ms <= now < send_before_at_ms` is checked by the clock immediately before the first byte of every write. */
 void downstream_send(struct downstream *, struct call *, struct world *, const struct lease *,
                      struct outcome *ret_outcome);
 /* Are the sent values there? EFFECT all, NO_EFFECT none (or partial), UNSURE could not tell, STOP as for send. */
