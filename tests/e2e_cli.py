@@ -272,6 +272,9 @@ def lists_are_tables_on_a_terminal_and_lines_in_a_pipe(folder):
     shown = on_terminal("show", "--prefix", "table", env=server().env())
     assert shown.splitlines()[0].split() == ["NAME", "OWNER", "REVISION", "WORK", "PENDING", "DUE"], shown
     assert "\t" not in shown and "Table-2  acme" in shown
+    assert on_terminal("show", "--prefix", "nothing-is-called-so", env=server().env()) == "none\n"
+    assert not cli("show", "--prefix", "nothing-is-called-so")[0]
+    assert "\nbacklog.open.count\t" in cli("downstream", operator=True)[0]
     assert "is accepted; it goes out from" in on_terminal("update", "Table-1", '{"a":1}', env=server().env())
 
 
@@ -280,7 +283,9 @@ def what_is_wrong_says_so_by_its_exit_code(folder):
     """P10 P11"""
     cli("create", "Exit-1", "{}")
     assert "not_found" in cli("show", "Nowhere", code=10)[1]
-    assert "device_exists" in cli("create", "EXIT-1", '{"a":1}', code=11)[1]
+    said = cli("create", "EXIT-1", '{"a":1}', code=11)[1]
+    assert "device_exists: " in said and said.count("device_exists") == 1 and " (/device_name)\n" in said, said
+    assert "a whole number, 1 or more, not '0'" in cli("show", "-n", "0", code=2)[1]
     assert "current revision 1, written by" in cli("update", "Exit-1", '{"a":1}', "--if-match", "7", code=11)[1]
     said = cli("create", "a/b", code=13)[1]
     assert "name_invalid" in said and "U+002F" in said, said

@@ -142,6 +142,7 @@ TEST(options_of_all_clients_may_stand_before_the_command)
     CHECK_HAS(said_err, "there is no option --url");
     CHECK_INT(run_line("--url x see a --json"), EXIT_PARTIAL);
     CHECK_INT(run_line("--json help see"), EXIT_DONE);
+    CHECK_INT(run_line("help see --json"), EXIT_DONE);
     CHECK_HAS(said_out, "usage: demo see");
     CHECK_INT(run_line("--url x --version"), EXIT_DONE);
     CHECK_INT(run_line("--url"), EXIT_USAGE);

@@ -185,19 +185,21 @@ static void tell_text(struct str text)
 static void tell_problem(yyjson_val *root)
 {
     struct str detail = json_member_str(root, "detail", json_member_str(root, "title", STR_NONE));
+    yyjson_val *errors = json_member(root, "errors"), *item = yyjson_arr_get_first(errors);
+    size_t at, count;
+    bool said = yyjson_arr_size(errors) == 1 &&
+                str_equal(json_member_str(item, "detail", STR_NONE), detail);
+    struct str where = said ? json_member_str(item, "pointer", STR_NONE) : STR_NONE;
     tell_text(json_member_str(root, "code", STR_NONE));
     fputs(": ", stderr);
     tell_text(detail);
-    fputc('\n', stderr);
-    size_t at, count;
-    yyjson_val *item;
-    yyjson_arr_foreach(json_member(root, "errors"), at, count, item)
+    fputs(where.len ? " (" : "", stderr);
+    tell_text(where);
+    fputs(where.len ? ")\n" : "\n", stderr);
+    yyjson_arr_foreach(said ? NULL : errors, at, count, item)
     {
         struct str pointer = json_member_str(item, "pointer", STR_NONE);
         struct str words = json_member_str(item, "detail", STR_NONE);
-        if (pointer.len == 0 && str_equal(words, detail)) {
-            continue;
-        }
         fputs("  ", stderr);
         tell_text(pointer.len ? pointer : STR("(body)"));
         fputs(": ", stderr);

@@ -320,7 +320,10 @@ static enum rc number_check(const struct args *args, const struct option *option
         return RC_OK;
     }
     const char *unit = span ? " ms" : "";
-    if (option->max) {
+    if (option->max == INT64_MAX) {
+        command_fail(args, EXIT_USAGE, "--%s is a whole number, %lld or more, not '%s'",
+                     option->name, (long long)option->min, value);
+    } else if (option->max) {
         command_fail(args, EXIT_USAGE, "--%s is %s from %lld%s to %lld%s, not '%s'", option->name,
                      span ? "a time (500ms, 10s, 2min, 1h)" : "a whole number",
                      (long long)option->min, unit, (long long)option->max, unit, value);
@@ -453,6 +456,10 @@ static int run_help(const struct command_table *table, const struct args *args, 
                     char *const *argv)
 {
     int words = 0;
+    while (argc > 0 &&
+           (strcmp(argv[argc - 1], "--json") == 0 || strcmp(argv[argc - 1], "-j") == 0)) {
+        argc--; /* there is no help in JSON */
+    }
     if (argc == 0) {
         command_help(table, NULL, stdout);
         return EXIT_DONE;
