@@ -40,6 +40,10 @@ static void send_it(struct downstream *port, struct call *call, struct world *wo
                                     .code = STR("TEST"),
                                     .started_at_ms = sent_at_ms,
                                     .sent_at_ms = sent_at_ms};
+    if (downstream->pause_ms) {
+        ret_outcome->pause_until_ms = sent_at_ms + downstream->pause_ms;
+        ret_outcome->detail = STR("it asked for rest");
+    }
     pthread_mutex_unlock(&downstream->lock);
 }
 

@@ -232,6 +232,25 @@ TEST(P2_a_lease_of_a_void_turn_is_not_sent)
     fault_disk_erase();
 }
 
+TEST(a_rest_that_the_downstream_asks_for_is_seen_by_an_operator) /* P11 */
+{
+    rig_open(&rig, NULL, NULL);
+    rig.downstream.class = OUTCOME_NO_EFFECT;
+    rig.downstream.pause_ms = 600000;
+    CHECK_HAS(create("Pump-7"), " 201 ");
+    CHECK_HAS(update("Pump-7", 2), " 202 ");
+    next_hour();
+    rig_turn_until(&rig, sent_one);
+    struct str log = rig_log();
+    CHECK_HAS(log, "\"level\":\"warn\",\"event\":\"downstream_paused\",\"code\":\"TEST\","
+                   "\"detail\":\"it asked for rest\",\"until\":\"20");
+    struct str page = rig_ask(&rig, "GET", "/metrics", rig.operator, "");
+    CHECK_HAS(page, "hourbell_downstream_paused_total 1\n");
+    CHECK_HAS(page, "hourbell_downstream_blocked{by=\"downstream_paused\"} 1\n");
+    CHECK_HAS(page, "hourbell_downstream_pause_seconds 600.000\n");
+    rig_close(&rig);
+}
+
 static bool void_twice(struct rig *one)
 {
     clock_manual_advance(&one->clock, VOID_PAUSE_MS);

@@ -58,8 +58,13 @@ static enum rc answer_metrics(struct server *server, struct http_exchange *excha
         TRY(store_work_count(server->world->store, call, &server->counts));
         server->counts_at_boot_ms = server->boot_ms;
     }
+    struct breaker breaker;
+    int64_t at_ms;
+    TRY(breaker_get(server->world, call, STR("live"), &breaker));
     struct metrics_gauges gauges = {
         .work = server->counts,
+        .block = breaker_blocks(&breaker, server->now_ms, &at_ms),
+        .paused_until_ms = breaker.pause_until_ms,
         .now_ms = server->now_ms,
         .connection_count = http_server_connection_count(server->http),
         .send_count = server->send_count,
