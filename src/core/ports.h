@@ -29,7 +29,8 @@ MUST enum rc store_device_list(struct store *, struct call *, struct str realm, 
 MUST enum rc store_log_list(struct store *, struct call *, struct str key, int64_t from_seq,
                             int64_t to_seq, bool newest_first, int limit,
                             struct entry_page *ret_page);
-/* 4  The entries after seq whose range from_seq..to_seq holds it, oldest first: its tries and its end. */
+/* 4  The entries after seq whose range from_seq..to_seq holds it, oldest first: its tries and its end. out: more = the limit or the
+ *    page's bytes left some out, all of them before the last one: the newest, which decides what became of it, is always there. */
 MUST enum rc store_log_covering(struct store *, struct call *, struct str key, int64_t seq,
                                 int limit, struct entry_page *ret_page);
 /* 5  The frozen body of a delivery. fails: RC_NOT_FOUND retention took it (never the base's). */
