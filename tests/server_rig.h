@@ -20,7 +20,7 @@ struct rig_downstream {
     _Atomic int started_count, ended_count;
     enum outcome_class class;
     int64_t pause_ms; /* the rest that it asks for; 0 = none */
-    char body[256]; /* of the last send */
+    char body[256];   /* of the last send */
 };
 
 struct rig {

@@ -173,9 +173,9 @@ TEST(a_rest_that_the_downstream_asks_for_is_said_once_and_with_its_end) /* P7 P1
     CHECK_RC(breaker_note(&engine.world, engine_call(&engine), STR("live"), &longer), RC_OK);
     CHECK_INT(engine.call.tallies[TALLY_downstream_paused], 0);
     CHECK_INT(breaker_now(&engine).pause_until_ms, breaker.pause_until_ms + MINUTE_MS);
-    CHECK_RC(store_log_list(engine.store, engine_call(&engine), system_key(), 0, 99, false, 99,
-                            &page),
-             RC_OK);
+    CHECK_RC(
+        store_log_list(engine.store, engine_call(&engine), system_key(), 0, 99, false, 99, &page),
+        RC_OK);
     CHECK_INT(page.count, 2); /* created, paused */
     CHECK_HAS(page.items[1].data, "\"action\":\"downstream_paused\"");
     CHECK_HAS(page.items[1].data, "\"reason\":\"SAP answered 503\"");

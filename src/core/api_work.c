@@ -199,8 +199,7 @@ static void answer_downstream(struct exchange *exchange, const struct breaker *b
     enum block block = breaker_blocks(breaker, call->now_ms, &until_ms);
     bool blocked = block != BLOCK_nothing, paused = breaker->pause_until_ms > call->now_ms;
     api_json_text(doc, root, "blocked_on", blocked ? str_of(block_name(block)) : STR_NONE);
-    json_add_time(doc, root, "blocked_until",
-                  blocked && until_ms < TIME_NEVER_MS ? until_ms : 0);
+    json_add_time(doc, root, "blocked_until", blocked && until_ms < TIME_NEVER_MS ? until_ms : 0);
     add_breaker(doc, root, breaker);
     json_add_time(doc, root, "paused_until", paused ? breaker->pause_until_ms : 0);
     api_json_text(doc, root, "pause_reason", paused ? breaker->pause_reason : STR_NONE);

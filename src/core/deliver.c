@@ -101,9 +101,8 @@ static enum rc lease_satisfied(struct world *world, struct call *call, struct dr
     return log_commit(world, call, draft);
 }
 
-/* What the downstream is known to hold: the base's target; nothing if the body must be in full. */
-static enum rc known_base(struct world *world, struct call *call, const struct device *device,
-                          struct str *ret_base)
+enum rc deliver_known_base(struct world *world, struct call *call, const struct device *device,
+                           struct str *ret_base)
 {
     struct body base;
     *ret_base = STR_NONE;
@@ -128,7 +127,7 @@ static enum rc lease_open(struct world *world, struct call *call, const struct d
     struct str base;
     struct downstream *downstream = world_downstream(world, device->realm);
     log_begin(&draft, device);
-    TRY(known_base(world, call, device, &base));
+    TRY(deliver_known_base(world, call, device, &base));
     seal(world, call, &draft, &body);
     enum rc rc = downstream_encode(downstream, call, device->name, base, device->doc, &body.bytes);
     if (rc == RC_INVALID) {

@@ -182,14 +182,21 @@ static void tell_text(struct str text)
     }
 }
 
+/* Does the one sentence end with the other? What the first line says is not said again below it. */
+static bool ends_with(struct str text, struct str end)
+{
+    return text.len >= end.len && str_equal(str_from(text, text.len - end.len), end);
+}
+
 static void tell_problem(yyjson_val *root)
 {
     struct str detail = json_member_str(root, "detail", json_member_str(root, "title", STR_NONE));
     yyjson_val *errors = json_member(root, "errors"), *item = yyjson_arr_get_first(errors);
     size_t at, count;
     bool said = yyjson_arr_size(errors) == 1 &&
-                str_equal(json_member_str(item, "detail", STR_NONE), detail);
+                ends_with(detail, json_member_str(item, "detail", STR_NONE));
     struct str where = said ? json_member_str(item, "pointer", STR_NONE) : STR_NONE;
+    where = where.len && memmem(detail.s, detail.len, where.s, where.len) ? STR_NONE : where;
     tell_text(json_member_str(root, "code", STR_NONE));
     fputs(": ", stderr);
     tell_text(detail);

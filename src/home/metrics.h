@@ -22,7 +22,8 @@ struct metrics {
 /* What is true at the moment of asking. */
 struct metrics_gauges {
     struct work_counts work;
-    enum block block; /* what keeps every delivery of realm live from starting; BLOCK_nothing = nothing does */
+    enum block
+        block; /* what keeps every delivery of realm live from starting; BLOCK_nothing = nothing does */
     int64_t paused_until_ms; /* the downstream asked for rest; 0 = no */
     int64_t now_ms, connection_count, send_count, notice_count;
     bool ready;
