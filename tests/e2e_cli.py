@@ -285,8 +285,6 @@ def what_is_wrong_says_so_by_its_exit_code(folder):
     assert "not_found" in cli("show", "Nowhere", code=10)[1]
     said = cli("create", "EXIT-1", '{"a":1}', code=11)[1]
     assert "device_exists: " in said and said.count("device_exists") == 1 and " (/device_name)\n" in said, said
-    said = cli("create", "Exit-3", '{"room":"much too long"}', code=13)[1]
-    assert said.count("has 13 characters") == 1 and "field AssetRoom" in said, said
     assert "a whole number, 1 or more, not '0'" in cli("show", "-n", "0", code=2)[1]
     assert "current revision 1, written by" in cli("update", "Exit-1", '{"a":1}', "--if-match", "7", code=11)[1]
     said = cli("create", "a/b", code=13)[1]
@@ -346,6 +344,16 @@ def with_json_errors_are_json_on_standard_error(folder):
     assert "\x1b" not in run("show", "X", "--url", url, code=14)[1]
     gateway.shutdown()
     gateway.server_close()
+
+
+@test
+def what_sap_has_no_place_for_is_said_once_with_the_field(folder):
+    """P10"""
+    mapping = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "downstream.json")
+    sap = Server(folder, downstream="odata", downstream_file=mapping).start()
+    said = run("create", "Exit-3", '{"room":"much too long"}', code=13, env=sap.env())[1]
+    assert said.count("has 13 characters") == said.count("/attributes/room") == 1 and "field AssetRoom" in said, said
+    sap.stop()
 
 
 @test
