@@ -140,11 +140,11 @@ TEST(webhook_that_does_not_answer_2xx_is_tried_again_when_it_wishes)
         {"HTTP/1.1 408 No\r\ncontent-length: 0\r\n\r\n", 0},
         {"HTTP/1.1 301 No\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 0},
         {"HTTP/1.1 307 No\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 0},
-        {"HTTP/1.1 429 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n", 120000},
-        {"HTTP/1.1 503 No\r\nretry-after: Thu, 25 Feb 2021 15:12:10 GMT\r\ncontent-length: "
+        {"HTTP/1.1 500 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n", 120000},
+        {"HTTP/1.1 502 No\r\nretry-after: Thu, 25 Feb 2021 15:12:10 GMT\r\ncontent-length: "
          "0\r\n\r\n",
          600000},
-        {"HTTP/1.1 503 No\r\nretry-after: 999999\r\ncontent-length: 0\r\n\r\n", 3600000},
+        {"HTTP/1.1 413 No\r\nretry-after: 999999\r\ncontent-length: 0\r\n\r\n", 3600000},
         {NULL, 0}, /* the connection breaks off */
     };
     begin();
@@ -169,6 +169,36 @@ TEST(webhook_that_does_not_answer_2xx_is_tried_again_when_it_wishes)
     CHECK_INT(failure_count, COUNT_OF(cases));
     CHECK_HAS_NOT(text_str(&lines), "sesame");
     CHECK_HAS_NOT(text_str(&lines), "whsec_");
+    end();
+}
+
+TEST(webhook_that_asks_for_rest_gets_it_from_all_events)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 429 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 503 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n"};
+    int64_t again_at_ms;
+    begin();
+    settings.webhook_allow_private = true;
+    open_to("http");
+    for (int i = 0; i < 2; i++) {
+        int64_t until_ms = clock_now_ms(&the_clock.clock) + 120000;
+        struct event other = event_of("update.delivered", false);
+        other.id = STR("another");
+        receiver_answer(&receiver, answers[i]);
+        CHECK_INT(tell(event_of("update.delivered", false), &again_at_ms), TOLD_AGAIN);
+        CHECK_INT(again_at_ms, until_ms);
+        clock_manual_advance(&the_clock, 119999);
+        CHECK_INT(tell(other, &again_at_ms), TOLD_AGAIN);
+        CHECK_INT(again_at_ms, until_ms);
+        CHECK_INT(receiver_count(&receiver), 3 * i + 1);
+        receiver_answer(&receiver, OK);
+        CHECK_INT(tell(event_of("delivery.dead", true), &again_at_ms),
+                  TOLD_DONE); /* not this one */
+        clock_manual_advance(&the_clock, 1);
+        CHECK_INT(tell(other, &again_at_ms), TOLD_DONE);
+        CHECK_INT(receiver_count(&receiver), 3 * i + 3);
+    }
     end();
 }
 
