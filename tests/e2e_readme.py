@@ -136,7 +136,6 @@ def what_the_readme_says_to_type_works(folder):
     run = Run(folder).start()
     said = run.said()
     assert "Keys, shown this once" in said and "Three commands to try" in said, said
-    run.shell("echo '{\"device_name\": \"From-a-file\"}' > devices.ndjson", own_path=False)
     for block in blocks("README.md"):
         if not block.startswith("git clone"):
             # as a newcomer: nothing is set but what the block sets; a terminal keeps it for the next block
@@ -365,10 +364,12 @@ def every_file_and_target_that_is_named_exists(folder):
     targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.M))
     for name in PAGES:
         text = page(name)
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
+        for link, part in re.findall(r"\]\(([^)#]*)(#[^)]+)?\)", text):
             if not link.startswith("http"):
-                path = os.path.normpath(os.path.join(ROOT, os.path.dirname(name), link))
+                path = os.path.normpath(os.path.join(ROOT, os.path.dirname(name), link)) if link else os.path.join(ROOT, name)
                 assert os.path.exists(path), f"{name}: {link}"
+                heads = re.findall(r"^#+ (.*)$", open(path, encoding="utf-8").read(), re.M) if part else []
+                assert not part or part[1:] in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], f"{name}: {part}"
         for path in re.findall(r"`((?:src|tests|docs|deploy|bench|script)/[\w./*-]+)`", text):
             assert glob.glob(os.path.join(ROOT, path)), f"{name}: {path}"
         for target in re.findall(r"(?:^|`|\s)make ([a-z][a-z-]+)", text, re.M):
