@@ -255,6 +255,13 @@ TEST(what_is_not_understood_runs_nothing)
     done();
 }
 
+TEST(an_empty_operand_is_no_name)
+{
+    char *argv[] = {"demo", "keys", "make", ""};
+    CHECK_INT(command_run(&table, COUNT_OF(argv), argv), EXIT_USAGE);
+    CHECK_INT(run_count, 0);
+}
+
 TEST(more_options_than_there_is_room_for_are_refused)
 {
     char *argv[2 * OPTION_GIVEN_MAX + 8] = {"demo", "see", "a"};

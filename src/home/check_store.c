@@ -189,9 +189,12 @@ int check_store(struct check_store *check)
         if (str_starts(str_of(call->why), str_of(check->path))) {
             return command_fail(check->args, code, "%s", call->why);
         }
-        const char *last = strrchr(call->why, ':'); /* before it stands what SQLite was asked */
+        const char *words = call->why;
+        for (const char *at = words; *at; at++) { /* before the last colon: what SQLite was asked */
+            words = at[0] == ':' && at[1] == ' ' ? at + 2 : words;
+        }
         return command_fail(check->args, code, "%s is damaged or cut short: %s", check->path,
-                            last ? last + 2 : call->why);
+                            words);
     }
     exit_code = check_all(check, &world, call);
     store_sqlite_close(world.store);

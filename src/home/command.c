@@ -420,6 +420,13 @@ static enum rc operands_check(const struct args *args)
             return RC_INVALID;
         }
     }
+    for (int i = 0; i < args->operand_count && i < OPERANDS_MAX && operand[i].name; i++) {
+        if (args->operands[i][0] ==
+            '\0') { /* a variable of the shell that is not set, most often */
+            command_fail(args, EXIT_USAGE, "%s is empty: %s", operand[i].name, operand[i].help);
+            return RC_INVALID;
+        }
+    }
     if (args->operand_count > most) {
         command_fail(args, EXIT_USAGE, "'%s' is one word too many. See 'hourbell help %s'.",
                      args->operands[most], args->command->name);
