@@ -9,6 +9,7 @@
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "core/name.h"
 #include "home/print.h"
 
@@ -189,12 +190,12 @@ int check_store(struct check_store *check)
         if (str_starts(str_of(call->why), str_of(check->path))) {
             return command_fail(check->args, code, "%s", call->why);
         }
-        const char *words = call->why;
-        for (const char *at = words; *at; at++) { /* before the last colon: what SQLite was asked */
-            words = at[0] == ':' && at[1] == ' ' ? at + 2 : words;
+        struct str last = STR_NONE, rest = str_of(call->why);
+        while (rest.len) { /* before the last colon: what SQLite was asked */
+            last = text_cut(&rest, ':');
         }
-        return command_fail(check->args, code, "%s is damaged or cut short: %s", check->path,
-                            words);
+        return command_fail(check->args, code, "%s is damaged or cut short:" STR_FMT, check->path,
+                            STR_ARG(last));
     }
     exit_code = check_all(check, &world, call);
     store_sqlite_close(world.store);
