@@ -220,7 +220,7 @@ TEST(what_is_not_understood_runs_nothing)
         {"see a -n 0", "--count is a whole number from 1 to 9, not '0'"},
         {"see a -n 10", "not '10'"},
         {"see a -n 1x", "not '1x'"},
-        {"see a -w 99ms", "--wait is a time"},
+        {"see a -w 99ms", "--wait is a time (500ms, 10s, 2min, 1h) from 100ms to 1min, not '99ms'"},
         {"see a -w soon", "not 'soon'"},
         {"see a --dry-run=yes", "--dry-run takes no value"},
         {"see a -n 1 -n 2", "--count was given twice"},

@@ -309,6 +309,22 @@ static struct str nearest_choice(struct arena *arena, const char *choices, const
     return near >= 0 ? str_of(names[near]) : STR_NONE;
 }
 
+/* "100", or as a span "100ms", "30s", "1h". */
+static const char *amount(char *room, size_t room_bytes, int64_t number, bool span)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (span && number % units[i].ms != 0) {
+        i++;
+    }
+    snprintf(room, room_bytes, "%lld%s", (long long)(span ? number / units[i].ms : number),
+             span && number ? units[i].unit : "");
+    return room;
+}
+
 static enum rc number_check(const struct args *args, const struct option *option, const char *value)
 {
     int64_t number = 0;
@@ -319,14 +335,15 @@ static enum rc number_check(const struct args *args, const struct option *option
     if (rc == RC_OK && !out) {
         return RC_OK;
     }
-    const char *unit = span ? " ms" : "";
+    char least[32], most[32];
     if (option->max == INT64_MAX) {
         command_fail(args, EXIT_USAGE, "--%s is a whole number, %lld or more, not '%s'",
                      option->name, (long long)option->min, value);
     } else if (option->max) {
-        command_fail(args, EXIT_USAGE, "--%s is %s from %lld%s to %lld%s, not '%s'", option->name,
+        command_fail(args, EXIT_USAGE, "--%s is %s from %s to %s, not '%s'", option->name,
                      span ? "a time (500ms, 10s, 2min, 1h)" : "a whole number",
-                     (long long)option->min, unit, (long long)option->max, unit, value);
+                     amount(least, sizeof least, option->min, span),
+                     amount(most, sizeof most, option->max, span), value);
     } else {
         command_fail(args, EXIT_USAGE, "--%s is %s, not '%s'", option->name,
                      span ? "a time (500ms, 10s, 2min, 1h)" : "a whole number", value);
