@@ -4,7 +4,8 @@
  * STORE_SQLITE_SCHEMA, extend the list of columns below. An older program refuses a newer file.
  * Numbers of kinds, work states, ends and roles are stored as the enums of core/model.h: the asserts below hold them.
  *
- * Why this shape: rows are appended in order of their ids; what would need a second random index does without one.
+ * Why this shape: rows are appended in order of their ids; what would need a second random index does without one, and
+ * names come into theirs in order (name, tail, sweep: store_sqlite_names.c).
  * log.prev = the row of the device's entry before: history and hash chain without an index. The newest entry of
  * a device is never deleted, so row ids of log are never used again, and a prev that is missing is a gap left by
  * retention; below a gap only entry 0 is left (device.log_first). */
