@@ -217,6 +217,22 @@ TEST(an_index_that_lags_over_the_boundary_only_delays) /* P2 P3 */
     engine_close(&engine);
 }
 
+TEST(an_hour_that_comes_again_after_the_clock_was_a_day_ahead_may_have_its_effect) /* P2 I2 */
+{
+    struct engine engine;
+    due(&engine);
+    struct lease lease = engine_lease(&engine, "Pump-7");
+    engine_settle(&engine, &lease, EFFECT);
+    (void)engine_update(&engine, "Pump-7", "{\"a\":3}");
+    clock_manual_step(&engine.clock, -24 * HOUR_MS); /* it was a day ahead */
+    (void)engine_update(&engine, "Pump-7", "{\"a\":4}");
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE); /* corrected */
+    clock_manual_advance(&engine.clock, 24 * HOUR_MS + 10 * MINUTE_MS);
+    lease = engine_lease(&engine, "Pump-7");
+    engine_settle(&engine, &lease, EFFECT);
+    engine_close(&engine); /* its replay finds nothing: this is not the hour of the first effect */
+}
+
 TEST(the_clock_one_day_forward_and_back_never_gives_two_effects_in_one_window) /* P2 */
 {
     struct engine engine;
