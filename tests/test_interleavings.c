@@ -259,6 +259,34 @@ TEST(the_clock_one_day_forward_and_back_never_gives_two_effects_in_one_window) /
 }
 
 /* The record of a repeat belongs to the owner, not to a secret: a rotation in between changes nothing. */
+/* The old code leases, the new one, with another mapping, settles and goes on: what it then sends is in full. */
+TEST(old_and_new_code_side_by_side_end_what_the_other_began) /* P2 P4 */
+{
+    struct engine engine;
+    struct lease old, new, late;
+    engine_open(&engine);
+    (void)engine_create(&engine, "Pump-7", "{}");
+    (void)engine_update(&engine, "Pump-7", "{\"a\":1}");
+    engine_next_hour(&engine);
+    old = engine_lease(&engine, "Pump-7");
+    CHECK_INT(old.body.mapping_version, 1);
+    engine.downstream.mapping_version = 2;
+    (void)engine_update(&engine, "Pump-7", "{\"b\":2}");
+    engine_settle(&engine, &old, (struct outcome){.class = OUTCOME_EFFECT});
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &new),
+             RC_NOT_DUE); /* the window is used for both */
+    engine_next_hour(&engine);
+    new = engine_lease(&engine, "Pump-7");
+    CHECK_INT(new.body.mapping_version, 2);
+    CHECK_INT(new.base.len, 0);
+    CHECK_STR(new.body.bytes, "{\"a\":1,\"b\":2}");
+    engine.downstream.mapping_version = 1; /* the old one looks once more */
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &late), RC_NOT_DUE);
+    engine_settle(&engine, &new, (struct outcome){.class = OUTCOME_EFFECT});
+    CHECK_STR(engine_state(&engine, "Pump-7", 2), "delivered");
+    engine_close(&engine);
+}
+
 TEST(a_key_rotated_between_a_request_and_its_repeat_still_gets_the_first_answer) /* P6 */
 {
     struct engine engine;
