@@ -259,6 +259,40 @@ TEST(the_clock_one_day_forward_and_back_never_gives_two_effects_in_one_window) /
 }
 
 /* The record of a repeat belongs to the owner, not to a secret: a rotation in between changes nothing. */
+/* What was accepted and turned away on the wrong day waits no day: the next quiet pass of the plan finds it. */
+TEST(what_a_clock_one_day_ahead_had_planned_is_delivered_in_the_next_window) /* P2 P3 */
+{
+    struct engine engine;
+    struct plan_result result;
+    struct plan_request request = {.shard = SHARD_ALL, .limit = 10};
+    struct lease lease;
+    engine_open(&engine);
+    (void)engine_create(&engine, "Pump-7", "{}");
+    (void)engine_create(&engine, "Pump-8", "{}");
+    (void)engine_update(&engine, "Pump-8", "{\"a\":1}");
+    clock_manual_step(&engine.clock, 24 * HOUR_MS);
+    (void)engine_update(&engine, "Pump-7", "{\"a\":1}");
+    engine_at(&engine, HOUR_MS + 1000);
+    lease = engine_lease(&engine, "Pump-8");
+    engine_settle(&engine, &lease,
+                  (struct outcome){.class = OUTCOME_NO_EFFECT,
+                                   .retry_after_at_ms = engine.call.now_ms + MINUTE_MS});
+    clock_manual_step(&engine.clock, -24 * HOUR_MS);
+    CHECK_RC(breaker_clock(&engine.world, engine_call(&engine), STR("live"), STR("set back")),
+             RC_OK);
+    engine_next_hour(&engine);
+    clock_manual_advance(&engine.clock, HOUR_MS);
+    CHECK_RC(plan(&engine.world, engine_call(&engine), &request, &result), RC_OK);
+    CHECK_INT(engine.call.wake_count, 2);
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE); /* only corrected */
+    CHECK_RC(engine_try_lease(&engine, "Pump-8", &lease), RC_NOT_DUE);
+    CHECK(engine_device(&engine, "Pump-8").not_before_at_ms <= engine.call.now_ms);
+    engine_next_hour(&engine);
+    lease = engine_lease(&engine, "Pump-7");
+    lease = engine_lease(&engine, "Pump-8");
+    engine_close(&engine);
+}
+
 /* The old code leases, the new one, with another mapping, settles and goes on: what it then sends is in full. */
 TEST(old_and_new_code_side_by_side_end_what_the_other_began) /* P2 P4 */
 {

@@ -270,9 +270,11 @@ static bool clock_was_wrong(const struct settings *settings, const struct call *
                             struct device *device)
 {
     int64_t latest_ms = call->now_ms + settings->window_ms;
-    if (device->effect_at_ms <= latest_ms && device->due_at_ms <= latest_ms) {
+    bool waits_long = device->not_before_at_ms > call->now_ms + window_longest_wait_ms(settings);
+    if (device->effect_at_ms <= latest_ms && device->due_at_ms <= latest_ms && !waits_long) {
         return false;
     }
+    device->not_before_at_ms = waits_long ? call->now_ms : device->not_before_at_ms;
     device->effect_at_ms = device->effect_at_ms > latest_ms ? call->now_ms : device->effect_at_ms;
     device->due_at_ms = min_i64(device->due_at_ms, window_due(settings, call->now_ms));
     return true;
