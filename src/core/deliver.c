@@ -62,17 +62,26 @@ static void lease_fill(struct world *world, struct call *call, const struct devi
     lease->send_before_at_ms = device->flight.send_before_at_ms;
 }
 
+#define POINTERS_KEPT_BYTES (ENTRY_MAX_BYTES / 2)
+
+/* Those that fit: a long name stands in each pointer below it. */
 static struct str pointers_json(struct call *call)
 {
     struct text text;
-    text_open(&text, call->arena, ENTRY_MAX_BYTES / 2);
+    text_open(&text, call->arena, POINTERS_KEPT_BYTES);
     text_add_char(&text, '[');
     for (int i = 0; i < call->item_count; i++) {
-        text_add(&text, i ? STR(",{\"pointer\":") : STR("{\"pointer\":"));
-        text_add_json(&text, call->items[i].pointer);
-        text_add(&text, STR(",\"detail\":"));
-        text_add_json(&text, call->items[i].detail);
-        text_add_char(&text, '}');
+        struct text item;
+        text_open(&item, call->arena, POINTERS_KEPT_BYTES);
+        text_add(&item, i ? STR(",{\"pointer\":") : STR("{\"pointer\":"));
+        text_add_json(&item, call->items[i].pointer);
+        text_add(&item, STR(",\"detail\":"));
+        text_add_json(&item, call->items[i].detail);
+        text_add_char(&item, '}');
+        if (item.full || text.len + item.len >= POINTERS_KEPT_BYTES) {
+            break;
+        }
+        text_add(&text, text_str(&item));
     }
     text_add_char(&text, ']');
     return text_str(&text);
