@@ -222,16 +222,37 @@ TEST(a_probe_that_succeeds_ends_a_rest_and_one_that_fails_does_not)
     engine_close(&engine);
 }
 
+/* Five that were turned away: the breaker is open, and its probe waits for the end of the rest. */
+static void open_and_at_rest(struct engine *engine)
+{
+    at_rest(engine, 6);
+    for (int i = 0; i < BREAKER_REFUSALS_MAX; i++) {
+        struct outcome rest = THROTTLED;
+        rest.pause_until_ms = breaker_now(engine).pause_until_ms + 1;
+        CHECK_RC(breaker_note(&engine->world, engine_call(engine), STR("live"), &rest), RC_OK);
+    }
+    CHECK_INT(breaker_now(engine).state, BREAKER_OPEN);
+    CHECK(breaker_now(engine).record.at_ms > engine->call.now_ms + BREAKER_PROBE_MS);
+}
+
+TEST(resume_of_a_rest_with_an_open_breaker_probes_at_once)
+{
+    struct engine engine;
+    struct lease probe;
+    open_and_at_rest(&engine);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_NOT_DUE);
+    CHECK_RC(act(&engine, "resume"), RC_OK);
+    CHECK_INT(engine.call.wake_count, 1);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_OK);
+    engine_settle(&engine, &probe, EFFECT);
+    CHECK_INT(breaker_now(&engine).state, BREAKER_CLOSED);
+    engine_close(&engine);
+}
+
 TEST(a_rest_and_a_probe_of_a_wrong_clock_end_with_the_clock)
 {
     struct engine engine;
-    at_rest(&engine, 6);
-    for (char name[] = "Pump-1"; name[5] < '6'; name[5]++) {
-        struct outcome rest = THROTTLED;
-        rest.pause_until_ms = breaker_now(&engine).pause_until_ms + 1;
-        CHECK_RC(breaker_note(&engine.world, engine_call(&engine), STR("live"), &rest), RC_OK);
-    }
-    CHECK_INT(breaker_now(&engine).state, BREAKER_OPEN);
+    open_and_at_rest(&engine);
     clock_manual_step(&engine.clock, -24 * HOUR_MS);
     CHECK_RC(breaker_clock(&engine.world, engine_call(&engine), STR("live"), STR("a step")), RC_OK);
     struct breaker breaker = breaker_now(&engine);

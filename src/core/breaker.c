@@ -346,6 +346,10 @@ static enum rc action_apply(struct call *call, struct breaker *breaker, struct d
         }
         if (!breaker->held) {
             rest_ends(breaker);
+            if (record->work == WORK_OPEN) { /* the probe had waited for the end of the rest */
+                record->at_ms = min_i64(record->at_ms, call->now_ms);
+                call_wake(call, record->key, record->at_ms);
+            }
         }
         record->hold_reason = STR_NONE;
         breaker->held = false;
