@@ -416,7 +416,8 @@ def keys_are_made_rotated_listed_and_deleted(folder):
 def the_downstream_is_held_shown_and_resumed(folder):
     assert "held\tno" in cli("downstream", operator=True)[0]
     assert "held\tyes" in cli("downstream", "hold", "--reason", "maintenance", operator=True)[0]
-    assert "hold_reason\tmaintenance" in cli("downstream", operator=True)[0]
+    said = cli("downstream", operator=True)[0]
+    assert "hold_reason\tmaintenance" in said and "blocked_on\tdownstream_hold" in said, said
     cli("downstream", "resume", "--reason", "over", operator=True)
     assert '"action":"hold"' in cli("log", operator=True)[0]
     cli("downstream", code=12)
