@@ -20,7 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_DEFAULT_KIB 8192 /* a commit looks through all of it, and the kernel caches the file as well */
+#define CACHE_DEFAULT_KIB                                                                          \
+    8192 /* a commit looks through all of it, and the kernel caches the file as well */
 /* Carrying the WAL over costs two syncs and a write of each page that it holds, once. While turns are large, many wait
  * for the next one, so the WAL may grow and a page that was written often is carried over once; after a small turn it is
  * done early and takes milliseconds. 64 MiB are read again after a crash in less than a tenth of a second. */
