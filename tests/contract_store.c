@@ -10,31 +10,38 @@
 
 /* ---- the stores ------------------------------------------------------------------------------ */
 
-static struct store *open_sqlite(const char *path)
+static struct store *open_sqlite(const char *path, const struct store_sqlite_options *options)
 {
     struct arena arena;
     struct store *store = NULL;
     arena_open(&arena, 0);
     struct call call = {.arena = &arena};
-    CHECK_RC(store_sqlite_open(&call, path, NULL, &store), RC_OK);
+    CHECK_RC(store_sqlite_open(&call, path, options, &store), RC_OK);
     arena_close(&arena);
     return store;
 }
 
 static struct store *open_memory(void)
 {
-    return open_sqlite(":memory:");
+    return open_sqlite(":memory:", NULL);
 }
 
 static struct store *open_file(void)
 {
-    return open_sqlite("contract.db");
+    return open_sqlite("contract.db", NULL);
+}
+
+static struct store *open_swept(void)
+{
+    return open_sqlite("swept.db", &(struct store_sqlite_options){.tail_names = 1});
 }
 
 /* To plug a store in: one line. */
 static const struct store_maker store_makers[] = {
     {"sqlite in memory", open_memory, store_sqlite_close, .keeps = false, .expires = true},
     {"sqlite in a file", open_file, store_sqlite_close, .keeps = true, .expires = true},
+    {"sqlite with names on the disk", open_swept, store_sqlite_close, .keeps = true,
+     .expires = true},
     {"dynamodb", dynamo_open, dynamo_close, .keeps = true, .is_there = dynamo_endpoint},
 };
 

@@ -194,7 +194,8 @@ CONTRACT(covering_entries_are_those_after_an_update_whose_range_holds_it)
     contract_reopen(desk);
     CHECK_STR(list_covering(desk, 1, 10), "4 6 7 end");
     CHECK_STR(list_covering(desk, 1, 3), "4 6 7 end");
-    CHECK_STR(list_covering(desk, 1, 2), "4 6 more");
+    CHECK_STR(list_covering(desk, 1, 2), "4 7 more"); /* the newest decides: it is always there */
+    CHECK_STR(list_covering(desk, 1, 1), "7 more");
     CHECK_STR(list_covering(desk, 3, 10), "6 7 end");
     CHECK_STR(list_covering(desk, 5, 10), "7 end");
     CHECK_STR(list_covering(desk, 7, 10), "8 end");
@@ -214,7 +215,7 @@ CONTRACT(what_comes_after_the_end_of_an_update_is_not_about_it)
     CHECK_STR(list_covering(desk, 1, 10), "4 6 7 end");
     CHECK_STR(list_covering(desk, 2, 10), "4 5 end");
     CHECK_STR(list_covering(desk, 2, 2), "4 5 end");
-    CHECK_STR(list_covering(desk, 2, 1), "4 more");
+    CHECK_STR(list_covering(desk, 2, 1), "5 more"); /* its end, not the newest of its neighbours */
 }
 
 /* ---- work ------------------------------------------------------------------------------------------ */

@@ -78,6 +78,7 @@ class Server:
             words += ["--set", f"{name}={value}"]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(words, stderr=log, stdin=subprocess.DEVNULL, env=CLEAN)
+        RUNNING.append(self)
         until = time.monotonic() + 30
         while True:
             text = open(self.log, encoding="utf-8").read()
@@ -103,6 +104,7 @@ class Server:
 
 
 SHARED = {}
+RUNNING = []
 
 
 def server():
@@ -148,6 +150,8 @@ def a_mistyped_word_is_told_the_nearest(folder):
     assert "\tcreate\n" in run("craete", code=2)[1]
     assert "\tkeys rotate\n" in run("keys", "rotat", code=2)[1]
     assert "did you mean --prefix?" in run("show", "--prefx", "a", code=2)[1]
+    for tried, meant in (("ls", "show"), ("list", "show"), ("status", "work"), ("start", "serve"), ("cancel", "act"), ("retry", "redrive")):
+        assert f"\t{meant}\n" in run(tried, code=2)[1], tried
     assert "usage: hourbell COMMAND" in run(code=2)[0]
     assert run("--version")[0].startswith("hourbell ")
 
@@ -157,7 +161,7 @@ def the_man_page_is_clean(folder):
     page = os.path.join(folder, "hourbell.1")
     with open(page, "w", encoding="utf-8") as file:
         file.write(run("help", "--man")[0])
-    lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True, check=False)
+    lint = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True, check=False)
     assert lint.returncode == 0 and not lint.stdout and not lint.stderr, lint
     shown = subprocess.run(["mandoc", "-T", "ascii", page], capture_output=True, text=True, check=True).stdout
     shown = re.sub(".\b", "", shown)
@@ -184,10 +188,13 @@ def bash_completes_commands_options_words_and_files(folder):
     assert complete("keys", "create", "--ro") == ["--role"]
     assert set(complete("keys", "create", "--role", "")) == {"customer", "operator"}
     assert "--idempotency-key" in complete("update", "--i") and "--url" in complete("update", "--u")
+    assert complete("--json", "--url", "http://x", "ex") == ["export"] and "--version" in complete("--v")
+    assert complete("--key-file", "READ") == ["README.md"] and complete("-k", "x", "keys", "ro") == ["rotate"]
+    assert set(complete("--url", "x", "keys", "create", "--role", "")) == {"customer", "operator"}
     assert complete("import", "READ") == ["README.md"]
     assert complete("create", "--file", "READ") == ["README.md"]
     assert complete("create", "READ") == [] and complete("keys", "list", "READ") == []
-    assert "serve" in complete("help", "ser")
+    assert "serve" in complete("help", "ser") and set(complete("help", "--completion", "")) == {"bash", "zsh", "fish"}
 
 
 @test
@@ -265,6 +272,9 @@ def lists_are_tables_on_a_terminal_and_lines_in_a_pipe(folder):
     shown = on_terminal("show", "--prefix", "table", env=server().env())
     assert shown.splitlines()[0].split() == ["NAME", "OWNER", "REVISION", "WORK", "PENDING", "DUE"], shown
     assert "\t" not in shown and "Table-2  acme" in shown
+    assert on_terminal("show", "--prefix", "nothing-is-called-so", env=server().env()) == "none\n"
+    assert not cli("show", "--prefix", "nothing-is-called-so")[0]
+    assert "\nbacklog.open.count\t" in cli("downstream", operator=True)[0]
     assert "is accepted; it goes out from" in on_terminal("update", "Table-1", '{"a":1}', env=server().env())
 
 
@@ -273,7 +283,9 @@ def what_is_wrong_says_so_by_its_exit_code(folder):
     """P10 P11"""
     cli("create", "Exit-1", "{}")
     assert "not_found" in cli("show", "Nowhere", code=10)[1]
-    assert "device_exists" in cli("create", "EXIT-1", '{"a":1}', code=11)[1]
+    said = cli("create", "EXIT-1", '{"a":1}', code=11)[1]
+    assert "device_exists: " in said and said.count("device_exists") == 1 and " (/device_name)\n" in said, said
+    assert "a whole number, 1 or more, not '0'" in cli("show", "-n", "0", code=2)[1]
     assert "current revision 1, written by" in cli("update", "Exit-1", '{"a":1}', "--if-match", "7", code=11)[1]
     said = cli("create", "a/b", code=13)[1]
     assert "name_invalid" in said and "U+002F" in said, said
@@ -287,6 +299,61 @@ def what_is_wrong_says_so_by_its_exit_code(folder):
         said = run("show", "--url", f"http://127.0.0.1:{closed.getsockname()[1]}", code=14)[1]
     assert "connect" in said.lower(), said
     assert "--url is" in run("show", "--url", "ftp://x", code=2)[1]
+
+
+@test
+def with_json_errors_are_json_on_standard_error(folder):
+    """P11"""
+    bell = server()
+    out, err = cli("show", "Nowhere", "--json", code=10)
+    problem = json.loads(err)
+    assert not out and problem["status"] == 404 and problem["code"] == "not_found" and problem["request_id"], err
+    assert json.loads(cli("create", "a/b", "--json", code=13)[1])["errors"][0]["pointer"] == "/device_name"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        assert json.loads(run("--url", url, "--json", "show", code=14)[1])["code"] == "unreachable"
+    path = os.path.join(folder, "in.ndjson")
+    local = {("show", "--jsn"): None, ("update", "X"): "usage", ("update", "X", "{"): "invalid", ("show", "-k", path): "unauthorized",
+             ("import", path): "invalid", ("check", path): "not_found", ("config", "--set", "widnow=1"): "invalid",
+             ("restore", path, folder): "not_found", ("act", "X", "hold"): "usage", ("nonsense",): "usage"}
+    codes = {"usage": 2, "invalid": 13, "unauthorized": 12, "not_found": 10}
+    for words, code in local.items():
+        if code:
+            out, err = run(*words, "--json", code=codes[code], env={"HOURBELL_URL": bell.url})
+            problem = json.loads(err)
+            assert not out and problem["code"] == code and problem["exit_code"] == codes[code] and problem["detail"], err
+    # a gateway's own answer, which is no problem document
+    import http.server
+    import threading
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(502)
+            self.end_headers()
+            self.wfile.write(b"<html>\x1b[2Jbad gateway\n</html>")
+
+        def log_message(self, *_):
+            pass
+
+    gateway = http.server.HTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{gateway.server_port}"
+    problem = json.loads(run("show", "X", "--json", "--url", url, code=14)[1])
+    assert problem["code"] == "unreachable" and "502" in problem["detail"], problem
+    assert "\x1b" not in run("show", "X", "--url", url, code=14)[1]
+    gateway.shutdown()
+    gateway.server_close()
+
+
+@test
+def what_sap_has_no_place_for_is_said_once_with_the_field(folder):
+    """P10"""
+    mapping = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "downstream.json")
+    sap = Server(folder, downstream="odata", downstream_file=mapping).start()
+    said = run("create", "Exit-3", '{"room":"much too long"}', code=13, env=sap.env())[1]
+    assert said.count("has 13 characters") == said.count("/attributes/room") == 1 and "field AssetRoom" in said, said
+    sap.stop()
 
 
 @test
@@ -349,7 +416,8 @@ def keys_are_made_rotated_listed_and_deleted(folder):
 def the_downstream_is_held_shown_and_resumed(folder):
     assert "held\tno" in cli("downstream", operator=True)[0]
     assert "held\tyes" in cli("downstream", "hold", "--reason", "maintenance", operator=True)[0]
-    assert "hold_reason\tmaintenance" in cli("downstream", operator=True)[0]
+    said = cli("downstream", operator=True)[0]
+    assert "hold_reason\tmaintenance" in said and "blocked_on\tdownstream_hold" in said, said
     cli("downstream", "resume", "--reason", "over", operator=True)
     assert '"action":"hold"' in cli("log", operator=True)[0]
     cli("downstream", code=12)
@@ -454,6 +522,45 @@ def an_import_that_was_killed_goes_on_and_repeats_nothing(folder):
         assert numbers == list(range(n, 2000, 50)), (n, numbers)
     said = cli("import", path)
     assert "all 2050 lines are done already" in said[1] and "updated   2000" in said[0], said
+
+
+@test
+def each_line_has_one_result_however_often_the_importer_was_killed(folder):
+    """P11"""
+    path, results, state = (os.path.join(folder, name) for name in ("in.ndjson", "out.ndjson", "in.ndjson.hourbell-import"))
+    count = 4500
+    write_lines(path, [{"device_name": f"R/{n}" if n % 100 == 7 else f"R-{n}"} for n in range(count)])
+
+    def killed_behind(lines):
+        process = subprocess.Popen([BINARY, "import", path, "-n", "2", "--results", results], env={**CLEAN, **server().env()},
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while True:
+            known = json.load(open(state, encoding="utf-8")) if os.path.exists(state) else {}
+            if known.get("line_count", 0) > lines and os.path.getsize(results) > known["results_bytes"]:
+                break  # results are out that the notes do not know: an importer that went on there would repeat them
+            assert process.poll() is None, "it was done before it could be killed"
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        return known["line_count"]
+
+    done = killed_behind(killed_behind(0))
+    with open(results, "a", encoding="utf-8") as file:
+        file.write('{"line":99')  # and a torn one
+    said = cli("import", path, "--results", results, code=15)
+    assert f"going on behind line {done}" in said[1], said
+    rows = results_of(results)
+    assert [row["line"] for row in rows] == list(range(1, count + 1))
+    assert {row["result"] for row in rows if "/" not in row["device_name"]} == {"created"}
+    # results that are missing: asked again, with the same keys, every line is answered as it was
+    write_lines(path, [{"device_name": f"R2-{n}"} for n in range(50)])
+    cli("import", path, "--restart")
+    assert "created   50" in cli("import", path, "--results", results)[0]
+    assert [(row["line"], row["result"]) for row in results_of(results)] == [(n + 1, "created") for n in range(50)]
+    assert "all 50 lines are done already" in cli("import", path, "--results", results)[1]
+    assert len(results_of(results)) == 50
+    assert "is the input" in cli("import", path, "--results", path, "--restart", code=2)[1]
+    assert len(open(path, encoding="utf-8").readlines()) == 50
 
 
 @test
@@ -568,8 +675,10 @@ def a_backup_is_checked_and_restored(folder):
     run("create", "Pump-7", '{"a":1}', env=bell.env())
     run("update", "Pump-7", '{"a":2}', env=bell.env())
     backup = run("backup", env=operator)[0].strip()
+    assert os.path.isabs(backup) and os.path.exists(backup), backup
     assert "nothing found" in run("check", backup)[0]
     assert "nothing found" in run("check", env=operator)[0]
+    assert os.listdir(os.path.dirname(backup)) == [os.path.basename(backup)], "the check's own backup is left"
     summary = json.loads(run("check", backup, "--json")[0])
     assert summary["findings"] == 0 and summary["updates"] == 1, summary
     run("update", "Pump-7", '{"a":3}', env=bell.env())
@@ -590,6 +699,14 @@ def a_backup_is_checked_and_restored(folder):
     bell.stop()
     run("restore", backup, bell.data, "--force")
     assert os.path.exists(os.path.join(bell.data, "hourbell.db.before-restore.2"))
+    lone = os.path.join(folder, "lone")  # a database beside which nobody has served: nothing is left behind
+    os.mkdir(lone)
+    shutil.copy(backup, os.path.join(lone, "hourbell.db"))
+    assert "--force" in run("restore", backup, lone, code=11)[1]
+    assert "no database of hourbell" in run("restore", bell.mapping, os.path.join(folder, "none"), code=13)[1]
+    assert os.listdir(lone) == ["hourbell.db"] and not os.path.exists(os.path.join(folder, "none"))
+    run("check", lone)
+    assert os.listdir(lone) == ["hourbell.db"], os.listdir(lone)
     cut_short = os.path.join(bell.data, "hourbell.db.restore")
     open(cut_short, "w", encoding="utf-8").close()
     os.rename(os.path.join(bell.data, "hourbell.db"), os.path.join(bell.data, "hourbell.db.before-restore.3"))
@@ -634,11 +751,18 @@ def a_damaged_database_is_found(folder):
     assert "a record cannot be read" in run("check", forged, code=1)[1]
     with open(backup, "rb") as whole, open(forged, "wb") as half:
         half.write(whole.read()[:20000])
-    assert run("check", forged, code=1)[1]
-    with open(forged, "wb") as other:
-        other.write(b"no database")
-    assert "not a database" in run("check", forged, code=1)[1]
+    said = run("check", forged, code=1)[1]
+    assert "damaged or cut short" in said and "PRAGMA" not in said, said
+    for rubbish, words in ((b"no database", ""), (b"", ": it is empty"), (os.urandom(20000), "")):
+        with open(forged, "wb") as other:
+            other.write(rubbish)
+        for command in (("check", forged), ("restore", forged, os.path.join(folder, "r"))):
+            assert run(*command, code=13)[1].endswith(f"{forged} is no database of hourbell{words}\n")
+    os.remove(forged)
+    sqlite3.connect(forged).execute("CREATE TABLE other(a)")
+    assert "this is no database of hourbell" in run("check", forged, code=13)[1]
     run("check", os.path.join(folder, "nothing"), code=10)
+    run("check", folder, code=10)
 
 
 @test
@@ -667,6 +791,9 @@ def main():
         else:
             if time.monotonic() - started > 5:
                 print(f"slow    {function.__name__} ({time.monotonic() - started:.1f} s)")
+        for left in [bell for bell in RUNNING if bell is not SHARED.get("server")]:
+            left.stop(signal.SIGKILL)  # of a test that failed; else it has ended
+        RUNNING.clear()
         shutil.rmtree(folder, ignore_errors=True)
     if "server" in SHARED:
         if SHARED["server"].stop() != 0:

@@ -47,21 +47,56 @@ def free_port():
         return found.getsockname()[1]
 
 
+FOLDERS = []
+STARTED = []  # of process groups: main and a signal end what a test has left behind
+
+
+def start(words, env, out):
+    """In a process group of its own; a shell cannot trap what it was started to ignore, as background jobs are."""
+    process = subprocess.Popen(words, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    STARTED.append(process)
+    return process
+
+
+def stop_what_is_left():
+    """In order, as Ctrl-C does: a script that is killed leaves its servers running."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in STARTED:
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    STARTED.clear()
+
+
+def run_script(name, timeout=300, **more):
+    """A script to its end. out: exit code and what it said"""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        process = start([os.path.join(ROOT, name)], {**CLEAN, **more}, out)
+        code = process.wait(timeout)
+        out.seek(0)
+        return code, out.read()
+
+
 class Run:
     """script/run with data and ports of its own, until close."""
 
     def __init__(self, folder, window="5s", **more):
         self.data, self.port, self.sap_port = os.path.join(folder, "data"), free_port(), free_port()
-        self.env = {**CLEAN, "DATA": self.data, "PORT": str(self.port), "SAP_PORT": str(self.sap_port),
-                    "WINDOW": window, **more}
+        self.more = {"DATA": self.data, "PORT": str(self.port), "SAP_PORT": str(self.sap_port), "WINDOW": window, **more}
         self.out = os.path.join(folder, "out")
         self.folder = folder
 
     def start(self):
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen(  # a shell cannot trap what it was started to ignore, as background jobs are
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), args=[os.path.join(ROOT, "script/run")], env=self.env, stdout=out, stderr=out,
-                                            stdin=subprocess.DEVNULL, start_new_session=True)
+            self.process = start([os.path.join(ROOT, "script/run")], {**CLEAN, **self.more}, out)
         until = time.monotonic() + 400
         while "Ctrl-C stops both" not in self.said():
             assert self.process.poll() is None and time.monotonic() < until, self.said()
@@ -71,9 +106,9 @@ class Run:
     def said(self):
         return open(self.out, encoding="utf-8").read()
 
-    def shell(self, text):
+    def shell(self, text, own_path=True):
         """Type it into a shell, in the folder that holds data/."""
-        env = {**CLEAN, "PATH": BUILT + ":" + CLEAN["PATH"], "HOURBELL_URL": f"http://127.0.0.1:{self.port}"}
+        env = {**CLEAN, "PATH": BUILT + ":" + CLEAN["PATH"], "HOURBELL_URL": f"http://127.0.0.1:{self.port}"} if own_path else CLEAN
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], env=env, cwd=self.folder, capture_output=True,
                               text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
@@ -88,26 +123,48 @@ class Run:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0, "something is left running"
 
 
+# what of the README a test of its own runs, and which
+ELSEWHERE = {"git clone <this repository> hourbell && cd hourbell": None,  # it is this clone
+             "make run": "what_make_run_prints_can_be_typed_and_a_second_start_has_everything", "make demo": "the_demonstration_is_true",
+             "make run WINDOW=1h": "another_window_is_said", "make demo-import": "the_real_input_in_small_is_true",
+             "make test": None}  # it runs this file
+
+
 @test
 def what_the_readme_says_to_type_works(folder):
     """P7"""
     run = Run(folder).start()
     said = run.said()
     assert "Keys, shown this once" in said and "Three commands to try" in said, said
-    run.shell("echo '{\"device_name\": \"From-a-file\"}' > devices.ndjson")
-    typed = 0
     for block in blocks("README.md"):
-        if block.startswith("git clone"):
-            continue  # the clone is this one; make run and make demo have tests of their own
-        if "hourbell " in block or "curl " in block:
-            run.shell(block.replace("127.0.0.1:8080", f"127.0.0.1:{run.port}"))
-            typed += 1
-    assert typed >= 2, "the README has lost its commands"
+        if not block.startswith("git clone"):
+            # as a newcomer: nothing is set but what the block sets; a terminal keeps it for the next block
+            run.shell((". data/env\n" if "data/env" not in block else "") + block.replace("127.0.0.1:8080", f"127.0.0.1:{run.port}"),
+                      own_path=False)
+    typed = [line.split("  #")[0].strip() for block in blocks("README.md") if block.startswith("git clone")
+             for line in block.strip().splitlines()]
+    typed += re.findall(r"`(make [^`]*)`", page("README.md"))
+    for line in typed:
+        assert line in ELSEWHERE, f"nobody runs {line!r}"
+        assert not ELSEWHERE[line] or ELSEWHERE[line] in [function.__name__ for function in TESTS], line
+    for line in re.findall(r"`(help [^`]*)`", page("README.md")):
+        run.shell(f". data/env; hourbell {line}", own_path=False)
+    assert "hourbell update Pump-7" in page("README.md") and "curl -H @" in page("README.md")
     until = time.monotonic() + 30
     while "\tdelivered\t" not in run.shell("HOURBELL_KEY_FILE=data/customer.key hourbell log Pump-7"):
         assert time.monotonic() < until, run.shell("HOURBELL_KEY_FILE=data/customer.key hourbell log Pump-7")
         time.sleep(0.2)
+    assert "B3" in run.shell("HOURBELL_KEY_FILE=data/customer.key hourbell show Pump-7")
+    assert '"result":"created"' in open(os.path.join(folder, "results"), encoding="utf-8").read()
     run.close()
+
+
+@test
+def no_secret_is_written_into_an_argument(folder):
+    """P9"""
+    for name in PAGES + ["docs/sap.md", "SECURITY.md", "docs/promises.md", "script/run", "script/demo", "script/demo-import"]:
+        for line in page(name).splitlines():
+            assert not re.search(r"(-H|--header|-u|--user)[ =]*['\"]?\S*(x-api-key|authorization|\.key)", line, re.I) or "@" in line, f"{name}: {line}"
 
 
 @test
@@ -157,18 +214,64 @@ def a_busy_port_is_said_with_the_way_out(folder):
         port = busy.getsockname()[1]
         run = Run(folder)
         for name, env in (("PORT", {"PORT": str(port)}), ("SAP_PORT", {"SAP_PORT": str(port)})):
-            done = subprocess.run([os.path.join(ROOT, "script/run")], env={**run.env, **env}, capture_output=True,
-                                  text=True, timeout=400, check=False)
-            assert done.returncode == 1 and f"make run {name}=" in done.stderr, done
+            code, said = run_script("script/run", **{**run.more, **env})
+            assert code == 1 and f"make run {name}=" in said, said
 
 
 @test
 def the_demonstration_is_true(folder):
     """P2 P4 P7"""
-    done = subprocess.run([os.path.join(ROOT, "script/demo")], env={**CLEAN, "WINDOW": "6s"}, capture_output=True,
-                          text=True, timeout=120, check=False)
-    assert done.returncode == 0 and done.stdout.rstrip().endswith("All of it is true."), done.stdout + done.stderr
-    assert done.stdout.count("✓") >= 14, done.stdout
+    code, said = run_script("script/demo", WINDOW="6s")
+    assert code == 0 and said.rstrip().endswith("All of it is true."), said
+    assert said.count("✓") >= 14, said
+
+
+@test
+def the_real_input_in_small_is_true(folder):
+    """P2 P3 P4 P5"""
+    usb, pci = os.path.join(folder, "usb.ids"), os.path.join(folder, "pci.ids")
+    with open(usb, "w", encoding="utf-8") as file:
+        file.write("# x\n0001  Fry's Electronics\n\t7778  Flash drive [Kingston]\n\t7779  FLASH DRIVE [kingston]\n\t777a  a / b\n")
+    with open(pci, "w", encoding="utf-8") as file:
+        file.write("0002  Ingram & Söhne\n\t0001  Straße\n\t0002  Straße\n\t0003  Ok (a), [b]\n0003  " + "x" * 129 + "\nC 00  Class\n")
+    code, said = run_script("script/demo-import", IDS=f"{usb} {pci}", WINDOW_S="5", DATA=os.path.join(folder, "data"),
+                            PORT=str(free_port()), SAP_PORT=str(free_port()))
+    assert code == 0 and "9 lines: 5 created, 4 refused" in said and "SAP saw 5 effective calls for 15 updates" in said, said
+
+
+@test
+def another_window_is_said(folder):
+    run = Run(folder, window="1h").start()
+    assert "with a window of 1h." in run.said() and "DEMONSTRATION" not in run.said()
+    for said in ("program: ", "start: a mock SAP at", "start: hourbell at"):
+        assert said in run.said(), run.said()
+    run.close()
+
+
+@test
+def what_is_stopped_in_the_middle_leaves_nothing_running(folder):
+    """P11"""
+    run = Run(folder).start()
+    run.close(signal.SIGTERM)
+    # this file itself, ended in the middle of a test
+    own = subprocess.Popen([sys.executable, os.path.abspath(__file__), BUILT, "another_window_is_said"], env={**CLEAN, "TMPDIR": folder},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    STARTED.append(own)
+    until = time.monotonic() + 60
+    while not glob.glob(os.path.join(folder, "hourbell-readme-*/data/server.log")):
+        assert time.monotonic() < until and own.poll() is None
+        time.sleep(0.01)
+    own.terminate()
+    assert own.wait(60) == 143
+    left = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().decode(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
+        left += [words] if f"{folder}/hourbell-readme-" in words else []
+    assert not left, left
+    assert not glob.glob(os.path.join(folder, "hourbell-readme-*"))
 
 
 @test
@@ -197,15 +300,65 @@ def every_command_and_option_that_is_named_exists(folder):
             assert not option or re.search(re.escape(option.group()) + r"\b", helps[key]), f"{line}: no {word}"
 
 
+def constants(path):
+    """Every #define of a file that is a number."""
+    text = re.sub(r"/\*.*?\*/", "", page(path), flags=re.S).replace("\\\n", " ")
+    return {name: re.sub(r"\(size_t\)", "", value.strip()) for name, value in re.findall(r"^#define ([A-Z]\w*)[ \t]+(.+)$", text, re.M)}
+
+
+def as_number(text):
+    """"64 KiB" in bytes, "10 s" in ms, "1,000" """
+    scale = {"KiB": 1024, "MiB": 1 << 20, "s": 1000, "min": 60000, "h": 3600000, "days": 86400000}
+    at = re.match(r"\D*?(\d[\d,]*) ?([A-Za-z]*)", text.replace("no limit", "0"))
+    return int(at.group(1).replace(",", "")) * scale.get(at.group(2), 1)
+
+
+@test
+def the_tables_of_limits_are_those_of_the_code(folder):
+    """P10"""
+    defined = {}
+    for path in glob.glob(os.path.join(ROOT, "src/*/*.h")) + [os.path.join(ROOT, name) for name in (
+            "src/core/api_request.c", "src/core/api_update.c", "src/core/update.c", "src/core/deliver.c", "src/home/import.c")]:
+        defined.update(constants(os.path.relpath(path, ROOT)))
+    settings = {name: int(value) for name, value in re.findall(r"^ +(?:MS|INT|BYTES)\((\w+), (\d+),", page("src/core/settings.h"), re.M)}
+    settings["history_days"] *= 86400000
+
+    def value_of(name):
+        text = defined[name]
+        for _ in range(5):
+            text = re.sub(r"[A-Z]\w+", lambda at: "(" + defined[at.group()] + ")", text)
+        assert re.fullmatch(r"[\d\s()+*<>-]+", text), f"{name}: {text}"
+        return eval(text)  # numbers and operators only
+
+    section = page("docs/operations.md").split("\n## Limits\n")[1].split("\n## ")[0]
+    named = set()
+    for row in re.findall(r"^\| (?!---)(.*) \|$", section, re.M):
+        cells = [cell.strip() for cell in row.split("|")]
+        assert len(cells) == 4, row
+        if cells[3] == "name":
+            continue
+        names, shown = re.findall(r"`(\w+)`", cells[3]), re.split(", ", cells[1])
+        assert len(names) == len(shown) > 0, row
+        for name, text in zip(names, shown):
+            want = settings[name] if name in settings else value_of(name)
+            assert as_number(text) == want, f"{name} is {want}: {row}"
+            named.add(name)
+        for code in re.findall(r"\d{3} `(\w+)`", cells[2]):
+            assert f"X({code}, " in page("src/core/model.h"), row
+    assert {name for name in settings if name.startswith("max_") or name.endswith("_timeout")} <= named
+
+
 @test
 def every_file_and_target_that_is_named_exists(folder):
     targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.M))
     for name in PAGES:
         text = page(name)
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
+        for link, part in re.findall(r"\]\(([^)#]*)(#[^)]+)?\)", text):
             if not link.startswith("http"):
-                path = os.path.normpath(os.path.join(ROOT, os.path.dirname(name), link))
+                path = os.path.normpath(os.path.join(ROOT, os.path.dirname(name), link)) if link else os.path.join(ROOT, name)
                 assert os.path.exists(path), f"{name}: {link}"
+                heads = re.findall(r"^#+ (.*)$", open(path, encoding="utf-8").read(), re.M) if part else []
+                assert not part or part[1:] in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], f"{name}: {part}"
         for path in re.findall(r"`((?:src|tests|docs|deploy|bench|script)/[\w./*-]+)`", text):
             assert glob.glob(os.path.join(ROOT, path)), f"{name}: {path}"
         for target in re.findall(r"(?:^|`|\s)make ([a-z][a-z-]+)", text, re.M):
@@ -215,11 +368,21 @@ def every_file_and_target_that_is_named_exists(folder):
 
 
 def main():
+    def stop(number, _):
+        signal.signal(number, signal.SIG_IGN)
+        stop_what_is_left()
+        for folder in FOLDERS:
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     passed = failed = 0
     for function in TESTS:
         if WANTED and not any(word in function.__name__ for word in WANTED):
             continue
-        folder = tempfile.mkdtemp(prefix="hourbell-readme-")
+        folder, began = tempfile.mkdtemp(prefix="hourbell-readme-"), time.monotonic()
+        FOLDERS.append(folder)
         try:
             function(folder)
             passed += 1
@@ -227,7 +390,10 @@ def main():
             failed += 1
             line = traceback.extract_tb(wrong.__traceback__)[1].lineno
             print(f"FAILED  {function.__name__}, line {line}: {type(wrong).__name__}: {wrong}", flush=True)
+        stop_what_is_left()
         shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() - began > 20:
+            print(f"slow    {function.__name__} ({time.monotonic() - began:.1f} s)")
     print(f"{passed} passed, {failed} failed")
     return failed > 0 or passed == 0
 

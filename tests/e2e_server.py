@@ -192,6 +192,10 @@ def serves_stops_on_sigterm_and_leaves_no_wal(folder):
     assert bell.ask("GET", "/readyz", key="")[0] == 200
     assert bell.ask("POST", "/create-device", {"device_name": "Pump-7"})[0] == 201
     assert os.stat(os.path.join(folder, "sock")).st_mode & 0o777 == 0o660
+    with socket.socket(socket.AF_UNIX) as raw:  # a Unix socket is where a proxy comes in: nobody there is this machine itself
+        raw.connect(os.path.join(folder, "sock"))
+        raw.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 401 "), "metrics for everybody behind a proxy"
     assert os.stat(bell.settings["data_dir"]).st_mode & 0o777 == 0o700
     started = time.monotonic()
     assert bell.stop() == 0

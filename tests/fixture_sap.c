@@ -153,9 +153,7 @@ char *fixture_sap_mapping(const char *from, const char *to)
 {
     static char mapping[8192];
     const char *at = strstr(downstream_mock_mapping, from);
-    if (!at) {
-        FAIL("the mapping has no %s", from);
-    }
+    assert(at); /* the mapping has no such part */
     (void)snprintf(mapping, sizeof(mapping), "%.*s%s%s", (int)(at - downstream_mock_mapping),
                    downstream_mock_mapping, to, at + strlen(from));
     return mapping;

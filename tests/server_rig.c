@@ -40,6 +40,10 @@ static void send_it(struct downstream *port, struct call *call, struct world *wo
                                     .code = STR("TEST"),
                                     .started_at_ms = sent_at_ms,
                                     .sent_at_ms = sent_at_ms};
+    if (downstream->pause_ms) {
+        ret_outcome->pause_until_ms = sent_at_ms + downstream->pause_ms;
+        ret_outcome->detail = STR("it asked for rest");
+    }
     pthread_mutex_unlock(&downstream->lock);
 }
 
@@ -259,7 +263,7 @@ struct str rig_ask(struct rig *rig, const char *method, const char *target, stru
     rig_connect(rig, &client);
     rig_send(&client,
              arena_printf(&rig->arena,
-                          "%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" STR_FMT
+                          "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" STR_FMT
                           "%sContent-Length: %zu\r\n\r\n%s",
                           method, target, STR_ARG(headers),
                           body[0] ? "Content-Type: application/json\r\n" : "", strlen(body), body));

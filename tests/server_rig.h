@@ -19,7 +19,8 @@ struct rig_downstream {
     bool hold; /* sends wait until rig_let_go */
     _Atomic int started_count, ended_count;
     enum outcome_class class;
-    char body[256]; /* of the last send */
+    int64_t pause_ms; /* the rest that it asks for; 0 = none */
+    char body[256];   /* of the last send */
 };
 
 struct rig {

@@ -206,8 +206,11 @@ static const struct notifier_ops notifier_ops = {note_event};
 
 void sim_start(struct sim *sim)
 {
-    const struct store_sqlite_options options = {
-        .turns = true, .vfs = fault_vfs(), .checkpoint_pages = 50, .cache_kib = 512};
+    const struct store_sqlite_options options = {.turns = true,
+                                                 .vfs = fault_vfs(),
+                                                 .checkpoint_pages = 50,
+                                                 .cache_kib = 512,
+                                                 .tail_names = 2};
     int64_t newest_ms = 0;
     struct call call = {.arena = &sim->turn_arena};
     enum rc rc = store_sqlite_open(&call, "sim.db", &options, &sim->disk);

@@ -142,6 +142,125 @@ TEST(the_whole_downstream_rests_when_it_asks_for_it_but_an_hour_at_most)
     engine_close(&engine);
 }
 
+static enum rc act(struct engine *engine, const char *action)
+{
+    struct breaker breaker;
+    return breaker_action(&engine->world, engine_call(engine), STR("k_op"), str_of(action),
+                          STR("because"), &breaker);
+}
+
+/* The downstream has asked for rest, half an hour of it; Pump-0 was the one that heard it. */
+static void at_rest(struct engine *engine, int count)
+{
+    struct outcome rest = THROTTLED;
+    due_devices(engine, count);
+    struct lease lease = engine_lease(engine, "Pump-0");
+    rest.pause_until_ms = engine->call.now_ms + HOUR_MS / 2;
+    rest.detail = STR("SAP answered 503");
+    engine_settle(engine, &lease, rest);
+}
+
+TEST(a_rest_that_the_downstream_asks_for_is_said_once_and_with_its_end) /* P7 P11 */
+{
+    struct engine engine;
+    struct entry_page page;
+    at_rest(&engine, 2);
+    CHECK_INT(engine.call.tallies[TALLY_downstream_paused], 1);
+    struct breaker breaker = breaker_now(&engine);
+    CHECK_STR(breaker.pause_reason, "SAP answered 503");
+    struct outcome longer = THROTTLED;
+    longer.pause_until_ms = breaker.pause_until_ms + MINUTE_MS;
+    CHECK_RC(breaker_note(&engine.world, engine_call(&engine), STR("live"), &longer), RC_OK);
+    CHECK_INT(engine.call.tallies[TALLY_downstream_paused], 0);
+    CHECK_INT(breaker_now(&engine).pause_until_ms, breaker.pause_until_ms + MINUTE_MS);
+    CHECK_RC(
+        store_log_list(engine.store, engine_call(&engine), system_key(), 0, 99, false, 99, &page),
+        RC_OK);
+    CHECK_INT(page.count, 2); /* created, paused */
+    CHECK_HAS(page.items[1].data, "\"action\":\"downstream_paused\"");
+    CHECK_HAS(page.items[1].data, "\"reason\":\"SAP answered 503\"");
+    CHECK_HAS(page.items[1].data, iso_time(&engine.arena, breaker.pause_until_ms).s);
+    engine_close(&engine);
+}
+
+TEST(resume_ends_a_rest_early_but_no_window) /* P2 */
+{
+    struct engine engine;
+    struct lease lease;
+    at_rest(&engine, 3);
+    CHECK_RC(engine_try_lease(&engine, "Pump-1", &lease), RC_NOT_DUE);
+    CHECK_RC(act(&engine, "hold"), RC_OK);
+    CHECK_RC(act(&engine, "resume"), RC_OK); /* one after the other: the hold first */
+    CHECK_RC(engine_try_lease(&engine, "Pump-1", &lease), RC_NOT_DUE);
+    CHECK_RC(act(&engine, "resume"), RC_OK);
+    CHECK_INT(breaker_now(&engine).pause_until_ms, 0);
+    CHECK_INT(breaker_now(&engine).pause_reason.len, 0);
+    CHECK_RC(act(&engine, "resume"), RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
+    lease = engine_lease(&engine, "Pump-1");
+    engine_settle(&engine, &lease, EFFECT);
+    (void)engine_update(&engine, "Pump-1", "{\"a\":2}");
+    CHECK_RC(engine_action(&engine, "Pump-1", ACTION_deliver_now, 0), RC_OK);
+    CHECK_RC(engine_try_lease(&engine, "Pump-1", &lease), RC_NOT_DUE);
+    engine_close(&engine);
+}
+
+TEST(a_probe_that_succeeds_ends_a_rest_and_one_that_fails_does_not)
+{
+    struct engine engine;
+    struct lease lease, probe;
+    at_rest(&engine, 2);
+    CHECK_RC(act(&engine, "probe"), RC_OK);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_OK);
+    engine_settle(&engine, &probe, THROTTLED);
+    CHECK(breaker_now(&engine).pause_until_ms > engine.call.now_ms);
+    CHECK_RC(act(&engine, "probe"), RC_OK);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_OK);
+    engine_settle(&engine, &probe, EFFECT);
+    CHECK_INT(breaker_now(&engine).pause_until_ms, 0);
+    CHECK_RC(engine_try_lease(&engine, "Pump-1", &lease), RC_OK);
+    engine_close(&engine);
+}
+
+/* Five that were turned away: the breaker is open, and its probe waits for the end of the rest. */
+static void open_and_at_rest(struct engine *engine)
+{
+    at_rest(engine, 6);
+    for (int i = 0; i < BREAKER_REFUSALS_MAX; i++) {
+        struct outcome rest = THROTTLED;
+        rest.pause_until_ms = breaker_now(engine).pause_until_ms + 1;
+        CHECK_RC(breaker_note(&engine->world, engine_call(engine), STR("live"), &rest), RC_OK);
+    }
+    CHECK_INT(breaker_now(engine).state, BREAKER_OPEN);
+    CHECK(breaker_now(engine).record.at_ms > engine->call.now_ms + BREAKER_PROBE_MS);
+}
+
+TEST(resume_of_a_rest_with_an_open_breaker_probes_at_once)
+{
+    struct engine engine;
+    struct lease probe;
+    open_and_at_rest(&engine);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_NOT_DUE);
+    CHECK_RC(act(&engine, "resume"), RC_OK);
+    CHECK_INT(engine.call.wake_count, 1);
+    CHECK_RC(deliver_lease(&engine.world, engine_call(&engine), system_key(), &probe), RC_OK);
+    engine_settle(&engine, &probe, EFFECT);
+    CHECK_INT(breaker_now(&engine).state, BREAKER_CLOSED);
+    engine_close(&engine);
+}
+
+TEST(a_rest_and_a_probe_of_a_wrong_clock_end_with_the_clock)
+{
+    struct engine engine;
+    open_and_at_rest(&engine);
+    clock_manual_step(&engine.clock, -24 * HOUR_MS);
+    CHECK_RC(breaker_clock(&engine.world, engine_call(&engine), STR("live"), STR("a step")), RC_OK);
+    struct breaker breaker = breaker_now(&engine);
+    CHECK_INT(breaker.pause_until_ms, engine.call.now_ms + BREAKER_PAUSE_MAX_MS);
+    CHECK_INT(breaker.record.at_ms, engine.call.now_ms + BREAKER_PROBE_MS);
+    engine_close(&engine);
+}
+
 TEST(a_step_of_the_clock_holds_all_starts_for_one_window) /* P2 */
 {
     struct engine engine;

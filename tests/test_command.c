@@ -37,6 +37,7 @@ static int run(const struct args *args)
 static const struct command commands[] = {
     {.name = "see",
      .help = "look at something",
+     .also = "watch view",
      .text = "First paragraph. Second sentence.\n\nAnother paragraph with a \\ in it.",
      .operands = {{"NAME", "what to look at", false, false, false},
                   {"MORE", "and these", true, true, false}},
@@ -57,6 +58,7 @@ static const struct command_table table = {.program = "demo",
                                            .version = "1.2.3",
                                            .commands = commands,
                                            .client_options = client_options};
+static struct command_table run_table; /* what run_line runs; made from table if nobody did */
 
 /* Run a line and keep what it says: words apart by blanks. */
 static struct arena said_arena;
@@ -86,10 +88,12 @@ static int run_line(const char *line)
         at += len + (at[len] == ' ');
         at[-1] = at[-1] == ' ' ? '\0' : at[-1];
     }
+    struct command_table mine = table;
+    mine.commands = run_table.commands ? run_table.commands : commands;
     fflush(NULL);
     int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
     CHECK(freopen("out", "we", stdout) && freopen("err", "we", stderr));
-    int exit_code = command_run(&table, argc, argv);
+    int exit_code = command_run(&mine, argc, argv);
     fflush(NULL);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
@@ -113,6 +117,66 @@ TEST(options_and_operands_may_be_mixed)
     CHECK_INT(ran.operand_count, 2);
     CHECK_STR(str_of(ran.command->name), "see");
     CHECK_INT(ran.given_count, 6);
+    done();
+}
+
+static int look_ahead(const struct args *args)
+{
+    CHECK_STR(str_of(args_text(args, "url", "none")), "unix:/x");
+    CHECK(args_has(args, "json") && args->json);
+    CHECK_INT(args_number(args, "count", 0), 3);
+    CHECK_INT(args->operand_count, 2);
+    CHECK_STR(str_of(args_operand(args, 1, "none")), "-b");
+    return EXIT_DONE;
+}
+
+TEST(options_of_all_clients_may_stand_before_the_command)
+{
+    struct command own[COUNT_OF(commands)];
+    memcpy(own, commands, sizeof own);
+    own[0].run = look_ahead;
+    run_table.commands = own;
+    CHECK_INT(run_line("-u unix:/x --json see a -n 3 -- -b"), EXIT_DONE);
+    run_table.commands = NULL;
+    CHECK_INT(run_line("--url=x keys list"), EXIT_USAGE); /* which is no client */
+    CHECK_HAS(said_err, "there is no option --url");
+    CHECK_INT(run_line("--url x see a --json"), EXIT_PARTIAL);
+    CHECK_INT(run_line("--json help see"), EXIT_DONE);
+    CHECK_INT(run_line("help see --json"), EXIT_DONE);
+    CHECK_HAS(said_out, "usage: demo see");
+    CHECK_INT(run_line("--url x --version"), EXIT_DONE);
+    CHECK_INT(run_line("--url"), EXIT_USAGE);
+    CHECK_HAS(said_out, "usage: demo COMMAND");
+    CHECK_INT(run_line("see a -- --json"), EXIT_PARTIAL);
+    CHECK(!ran.json);
+    done();
+}
+
+static int fail_with_a_hint(const struct args *args)
+{
+    command_note(args, "line %d", 1);
+    return command_fail(args, EXIT_CONFLICT, "\"%s\" is taken\n  Take another.", "a\xff");
+}
+
+/* P11: programs read what went wrong without guessing at words */
+TEST(with_json_a_failure_is_one_object_on_standard_error)
+{
+    struct command own[COUNT_OF(commands)];
+    memcpy(own, commands, sizeof own);
+    own[0].run = fail_with_a_hint;
+    run_table.commands = own;
+    CHECK_INT(run_line("see a --json"), EXIT_CONFLICT);
+    CHECK_INT(said_out.len, 0);
+    CHECK_STR(
+        said_err,
+        "{\"note\":\"line 1\"}\n"
+        "{\"type\":\"urn:hourbell:problem:conflict\",\"title\":\"conflict: taken, another state or "
+        "revision, or in use by another "
+        "process\",\"code\":\"conflict\",\"detail\":\"\\\"a\xef\xbf\xbd\\\" is "
+        "taken\",\"exit_code\":11,\"hint\":\"Take another.\"}\n");
+    CHECK_INT(run_line("see a"), EXIT_CONFLICT);
+    CHECK_STR(said_err,
+              "hourbell see: line 1\nhourbell see: \"a\xff\" is taken\n  Take another.\n");
     done();
 }
 
@@ -156,7 +220,7 @@ TEST(what_is_not_understood_runs_nothing)
         {"see a -n 0", "--count is a whole number from 1 to 9, not '0'"},
         {"see a -n 10", "not '10'"},
         {"see a -n 1x", "not '1x'"},
-        {"see a -w 99ms", "--wait is a time"},
+        {"see a -w 99ms", "--wait is a time (500ms, 10s, 2min, 1h) from 100ms to 1min, not '99ms'"},
         {"see a -w soon", "not 'soon'"},
         {"see a --dry-run=yes", "--dry-run takes no value"},
         {"see a -n 1 -n 2", "--count was given twice"},
@@ -170,6 +234,17 @@ TEST(what_is_not_understood_runs_nothing)
         {"nonsense", "'nonsense' is not a command"},
         {"help nonsense", "'nonsense' is not a command"},
         {"help --completion tcsh", "one of bash, zsh, fish"},
+        {"view", "The most similar command is\n\tsee"},
+        {"see a --colour bleu", "not 'bleu'; did you mean blue?"},
+        {"--count 3 see a", "--count stands before the command; such options come behind it"},
+        {"--json --count 3 see a", "\"detail\":\"--count stands before the command"},
+        {"see a --json -n 0", "{\"type\":\"urn:hourbell:problem:usage\",\"title\":\""},
+        {"see a -j -n 0",
+         "\"detail\":\"--count is a whole number from 1 to 9, not '0'\",\"exit_code\":2}\n"},
+        {"se a --json",
+         "\"code\":\"usage\",\"detail\":\"'se' is not a command. See 'demo help'.\","},
+        {"se a --json", "\"hint\":\"The most similar command is\\n\\tsee\"}\n"},
+        {"keys --json", "\"detail\":\"'keys' needs one more word."},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         CHECK_INT(run_line(cases[i].line), EXIT_USAGE);
@@ -178,6 +253,13 @@ TEST(what_is_not_understood_runs_nothing)
     }
     CHECK_INT(run_count, 0);
     done();
+}
+
+TEST(an_empty_operand_is_no_name)
+{
+    char *argv[] = {"demo", "keys", "make", ""};
+    CHECK_INT(command_run(&table, COUNT_OF(argv), argv), EXIT_USAGE);
+    CHECK_INT(run_count, 0);
 }
 
 TEST(more_options_than_there_is_room_for_are_refused)
@@ -242,7 +324,8 @@ TEST(the_man_page_holds_every_command_option_setting_and_exit_code)
     CHECK_HAS(said_out, ".Sh NAME\n");
     CHECK_HAS(said_out, ".It Cm \"see\" Oo Ar option ... Oc Ar NAME Oo Ar MORE ... Oc\n");
     CHECK_HAS(said_out, "Fl c , Fl \\-colour Ar \"red|green|blue\"");
-    CHECK_HAS(said_out, "Second sentence.\n.Pp\nAnother paragraph with a \\e in it.\n");
+    CHECK_HAS(said_out,
+              "First paragraph.\nSecond sentence.\n.Pp\nAnother paragraph with a \\e in it.\n");
     CHECK_HAS(said_out, ".It Cm boundary_guard\n");
     CHECK_HAS(said_out, ".It Cm stop_timeout\n");
     CHECK_HAS(said_out, ".It 15\n");

@@ -129,6 +129,8 @@ TEST(variables_of_the_command_line_and_of_secrets_are_no_settings)
                                  "HOURBELL_KEY=abc",
                                  "HOURBELL_KEY_FILE=/x",
                                  "HOURBELL_CONF=",
+                                 "HOURBELL_MOCK_USER=sap",
+                                 "HOURBELL_MOCK_PASSWORD=x",
                                  "HOURBELL_SECRET_SAP__PASSWORD=x",
                                  "OTHER_WINDOW=1",
                                  NULL};
@@ -596,6 +598,8 @@ TEST(the_nearest_word_is_found_and_far_ones_are_not)
 {
     static const char *const words[] = {"window", "write_timeout", "webhook_timeout", "lease"};
     CHECK_INT(nearest(STR("windwo"), words, 4), 0);
+    CHECK_INT(nearest(STR("elase"), words, 4), 3); /* swapped neighbours are one fault of five */
+    CHECK_INT(nearest(STR("elasx"), words, 4), -1);
     CHECK_INT(nearest(STR("WINDOW"), words, 4), 0);
     CHECK_INT(nearest(STR("write-timeout"), words, 4), 1);
     CHECK_INT(nearest(STR("writetimeout"), words, 4), 1);

@@ -408,21 +408,49 @@ TEST(deny_is_possible_only_after_the_late_limit_and_uses_the_window) /* P2 */
     engine_close(&engine);
 }
 
-TEST(a_mapping_that_changed_rejects_at_the_lease_without_a_call)
+/* The mapping that is there when the update was accepted, and the one that is there an hour later. */
+static enum rc takes_all(struct downstream *downstream, struct call *call, struct str name,
+                         struct str base, struct str target, struct str *ret_bytes)
+{
+    (void)downstream, (void)call, (void)name, (void)base;
+    *ret_bytes = target;
+    return RC_OK;
+}
+
+static enum rc refuses_all(struct downstream *downstream, struct call *call, struct str name,
+                           struct str base, struct str target, struct str *ret_bytes)
+{
+    char pointer[6000];
+    (void)downstream, (void)name, (void)base, (void)target, (void)ret_bytes;
+    memset(pointer, '/', sizeof pointer);
+    for (int i = 0; i < PROBLEMS_MAX; i++) {
+        call_name(call, (struct str){pointer, sizeof pointer}, PROBLEM_unmappable, "no place");
+    }
+    return RC_INVALID;
+}
+
+/* Sixteen pointers of 6,000 bytes are more than an entry holds: what is kept of them is JSON all the same. */
+TEST(a_mapping_that_changed_rejects_at_the_lease_without_a_call) /* P3 P7 */
 {
     struct engine engine;
     struct lease lease;
+    yyjson_val *data = NULL;
     engine_open(&engine);
+    struct downstream_ops ops = *engine.downstream.ops;
+    engine.downstream.ops = &ops;
+    ops.encode = takes_all;
     (void)engine_create(&engine, "Pump-7", "{\"a\":1}");
-    (void)engine_update(&engine, "Pump-7", "{\"unmapp\":1}");
-    struct device device = engine_device(&engine, "Pump-7");
-    CHECK_INT(device.revision, 2);
-    struct entry entry;
-    CHECK_RC(engine_try_update(&engine, "Pump-7", "{\"unmappable\":1}", &entry), RC_INVALID);
-    CHECK_INT(engine.call.problem, PROBLEM_unmappable);
+    (void)engine_update(&engine, "Pump-7", "{\"b\":1}");
     engine_next_hour(&engine);
-    lease = engine_lease(&engine, "Pump-7");
-    engine_settle(&engine, &lease, EFFECT);
+    ops.encode = refuses_all;
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE);
+    CHECK_INT(engine.call.problem, PROBLEM_NONE);
+    CHECK_STR(engine_state(&engine, "Pump-7", 1), "rejected");
+    CHECK_STR(engine_device(&engine, "Pump-7").doc, "{\"a\":1}");
+    struct entry entry = engine_last(&engine, "Pump-7");
+    CHECK_RC(json_read(&engine.arena, entry.data, JSON_MAX_DEPTH, &data, NULL), RC_OK);
+    CHECK_BYTES(json_member_str(data, "code", STR_NONE), STR("UNMAPPABLE"));
+    CHECK_INT((int64_t)yyjson_arr_size(json_member(data, "pointers")), 8);
     engine_close(&engine);
 }
 

@@ -544,6 +544,12 @@ TEST(no_byte_of_a_write_leaves_after_send_before)
     CHECK(!outcome.counts);
     CHECK_INT(outcome.sent_at_ms, 0);
     CHECK_INT(fixture_sap_writes(&fixture), 1);
+    fixture.lease.send_before_at_ms += 60000;
+    fixture.lease.send_from_at_ms =
+        FIXTURE_NOW_MS + 30000; /* the clock was set back since the lease */
+    outcome = fixture_sap_send(&fixture);
+    CHECK_STR(outcome.code, "NOT_SENT");
+    CHECK_INT(fixture_sap_writes(&fixture), 1);
     fixture_sap_close(&fixture);
 }
 

@@ -230,18 +230,23 @@ TEST(no_redirect_is_followed_and_no_proxy_of_the_environment_is_used)
 }
 
 /* P2: the moment is checked when the connection stands */
-TEST(nothing_leaves_at_or_after_send_before)
+TEST(nothing_leaves_before_send_from_nor_at_or_after_send_before)
 {
     struct tiny tiny;
     struct client client;
     struct outbound late = patch;
-    tiny_open(&tiny, "oo");
+    tiny_open(&tiny, "ooo");
     client_open(&client, (struct http_client_options){0});
     late.send_before_at_ms = clock_now_ms(&client.clock.clock);
     struct inbound inbound = ask(&client, tiny.port, late);
     CHECK_INT(inbound.end, INBOUND_NOT_SENT);
     CHECK_INT(inbound.sent_at_ms, 0);
     late.send_before_at_ms = clock_now_ms(&client.clock.clock) + 60000;
+    late.send_from_at_ms = late.send_before_at_ms - 30000; /* the clock was set back */
+    inbound = ask(&client, tiny.port, late);
+    CHECK_INT(inbound.end, INBOUND_NOT_SENT);
+    CHECK_INT(inbound.sent_at_ms, 0);
+    late.send_from_at_ms = late.send_before_at_ms - 60000;
     inbound = ask(&client, tiny.port, late);
     CHECK_INT(inbound.end, INBOUND_ANSWERED);
     client_close(&client);
@@ -337,6 +342,49 @@ TEST(an_address_that_is_not_allowed_is_not_connected_to)
     CHECK_INT(asked, 1);
     client_close(&client);
     tiny_close(&tiny);
+}
+
+struct gate {
+    uint32_t allowed; /* the one address */
+    int asked;
+};
+
+static bool only_one(void *context, const struct sockaddr *address, socklen_t size_bytes)
+{
+    struct gate *gate = context;
+    CHECK_INT(size_bytes, sizeof(struct sockaddr_in));
+    gate->asked++;
+    return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) == gate->allowed;
+}
+
+/* P9: a name whose addresses are some public, some not: each is judged, and only what is allowed is connected to. */
+TEST(of_several_addresses_only_an_allowed_one_is_connected_to)
+{
+    static const char *const answers[] = {"127.0.0.2,127.0.0.1", "127.0.0.1,127.0.0.2",
+                                          "127.0.0.2,127.0.0.3,127.0.0.1"};
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        for (uint32_t last = 1; last <= 4; last += 3) { /* 127.0.0.1 is allowed; none of them is */
+            struct gate gate = {.allowed = (127U << 24) + last};
+            struct outbound outbound = get;
+            struct inbound inbound;
+            struct tiny tiny;
+            struct client client;
+            char resolve[128];
+            tiny_open(&tiny, last == 1 ? "o" : "");
+            (void)snprintf(resolve, sizeof resolve, "mixed.test:%d:%s", tiny.port, answers[i]);
+            client_open(&client, (struct http_client_options){.address_allowed = only_one,
+                                                              .context = &gate,
+                                                              .resolve = resolve});
+            outbound.url = arena_printf(&client.arena, "http://mixed.test:%d/", tiny.port);
+            http_client_perform(client.http, &client.call, &client.clock.clock, &outbound,
+                                &inbound);
+            CHECK_INT(inbound.end, last == 1 ? INBOUND_ANSWERED : INBOUND_NO_CONNECTION);
+            CHECK(last == 1 || str_is(inbound.why, "the address is not allowed"));
+            CHECK(gate.asked >= (last == 1 ? 1 : i < 2 ? 2 : 3)); /* none is passed over */
+            client_close(&client);
+            tiny_close(&tiny);
+        }
+    }
 }
 
 TEST(a_long_answer_is_cut_and_the_connection_stays_good)

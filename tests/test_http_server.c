@@ -158,14 +158,22 @@ struct client {
     bool ended, broken; /* the server half-closed · reset */
 };
 
-static void client_open(struct home *home, struct client *client)
+/* source: an address of this machine; 0 = any */
+static void client_open_from(struct home *home, struct client *client, uint32_t source)
 {
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)http_server_port(home->server)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .got = calloc(1, 8 << 20)};
+    CHECK_INT(bind(client->fd, (struct sockaddr *)&own, sizeof own), 0);
     CHECK_INT(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
     CHECK_INT(fcntl(client->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void client_open(struct home *home, struct client *client)
+{
+    client_open_from(home, client, 0);
 }
 
 static void client_close(struct client *client)
@@ -209,6 +217,29 @@ static bool server_closed(struct home *home, struct client *client)
 {
     (void)home;
     return client->ended;
+}
+
+static bool request_came(struct home *home, struct client *client)
+{
+    (void)client;
+    return home->request_count > 0;
+}
+
+static bool two_are_left(struct home *home, struct client *client)
+{
+    (void)client;
+    return http_server_connection_count(home->server) == 2;
+}
+
+/* Long enough to lose one's place: HTTP_REST_MS. */
+static bool rested(struct home *home, struct client *client)
+{
+    static uint64_t since_ms;
+    (void)client;
+    if (since_ms == 0 && http_server_connection_count(home->server) > 2) { /* all are accepted */
+        since_ms = uv_now(&home->loop);
+    }
+    return since_ms && uv_now(&home->loop) > since_ms + 250;
 }
 
 static int answers_wanted;
@@ -383,6 +414,16 @@ static const struct {
     {"no Host", BYTES("GET / HTTP/1.1\r\nX: y\r\n\r\n")},
     {"a Host with a slash", BYTES("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n")},
     {"a Host with a blank", BYTES("GET / HTTP/1.1\r\nHost: a b\r\n\r\n")},
+    {"a Host with two ports", BYTES("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n")},
+    {"a Host with letters for a port", BYTES("GET / HTTP/1.1\r\nHost: a:http\r\n\r\n")},
+    {"a Host with half a bracket", BYTES("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")},
+    {"a Host with a user", BYTES("GET / HTTP/1.1\r\nHost: b@a\r\n\r\n")},
+    {"a target with a user", BYTES("GET http://b:c@a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target without a host", BYTES("GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target with only a port", BYTES("GET http://:80/a HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"a target with another scheme", BYTES("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n")},
+    {"RTSP", BYTES("GET / RTSP/1.0\r\nHost: a\r\n\r\n")},
+    {"ICE", BYTES("SOURCE / ICE/1.0\r\nHost: a\r\n\r\n")},
     {"an unknown method", BYTES("FROB / HTTP/1.1\r\nHost: a\r\n\r\n")},
     {"a small method", BYTES("get / HTTP/1.1\r\nHost: a\r\n\r\n")},
     {"another expectation",
@@ -829,6 +870,24 @@ TEST(a_body_that_is_too_large_is_refused_before_it_comes)
     home_close(&home);
 }
 
+/* P10 */
+TEST(a_chunk_that_is_too_large_is_refused_before_it_comes)
+{
+    static const char *const sizes[] = {"10001", "80000000", "7fffffffffffffff",
+                                        "ffffffffffffffff"};
+    struct home home;
+    home_open(&home);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct str head = arena_printf(&home.arena,
+                                       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                       "chunked\r\n\r\n%s\r\n",
+                                       sizes[i]);
+        CHECK(str_starts(talk(&home, head, i % 2), STR("HTTP/1.1 413 Content Too Large\r\n")));
+    }
+    CHECK_INT(home.request_count, 0);
+    home_close(&home);
+}
+
 TEST(a_body_of_tiny_chunks_with_long_extensions_is_cut_off)
 {
     struct home home;
@@ -970,14 +1029,103 @@ TEST(P11_connections_beyond_the_cap_are_told_503)
     struct http_options options = usual();
     options.max_connections = 1;
     home_open_with(&home, options);
+    home.hold = true;
     client_open(&home, &first);
-    answers_wanted = 1;
     client_send(&home, &first, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
-    turn_until(&home, &first, answers_came);
+    turn_until(&home, &first, request_came);
     struct str got = talk(&home, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
     CHECK(str_starts(got, STR("HTTP/1.1 503 Service Unavailable\r\n")));
     CHECK_INT(home.request_count, 1);
     client_close(&first);
+    home.hold = false;
+    home_close(&home);
+}
+
+/* P11: who waits for nothing must not keep others out. */
+TEST(a_new_connection_takes_the_place_of_one_that_rests)
+{
+    struct home home;
+    struct client resting, busy, refused[80];
+    struct http_options options = usual();
+    options.max_connections = 2;
+    home_open_with(&home, options);
+    client_open(&home, &resting);
+    client_open(&home, &busy);
+    client_send(&home, &busy, STR("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"), 0);
+    for (int i = 0; i < 80; i++) { /* refused, as nobody rests yet; they take nobody's place */
+        client_open(&home, &refused[i]);
+    }
+    turn_until(&home, &resting, rested);
+    struct str got = talk(&home, STR("GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 0);
+    CHECK_HAS(got, "GET /1 2 |");
+    turn_until(&home, &resting, server_closed);
+    CHECK_INT(resting.got_bytes, 0);
+    answers_wanted = home.answer_count + 1;
+    client_send(&home, &busy, STR("123456789"), 0);
+    turn_until(&home, &busy, answers_came);
+    for (int i = 0; i < 80; i++) {
+        client_close(&refused[i]);
+    }
+    client_close(&resting);
+    client_close(&busy);
+    home_close(&home);
+}
+
+/* P11: one address cannot take all places. */
+TEST(connections_of_one_address_beyond_its_cap_are_told_503)
+{
+    struct str request = STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct home home;
+    struct client client[3];
+    struct http_options options = usual();
+    options.max_connections_per_peer = 2;
+    home_open_with(&home, options);
+    for (int i = 0; i < 2; i++) {
+        client_open(&home, &client[i]);
+        answers_wanted = home.answer_count + 1;
+        client_send(&home, &client[i], request, 0);
+        turn_until(&home, &client[i], answers_came);
+    }
+    struct str got = talk(&home, request, 0);
+    CHECK(str_starts(got, STR("HTTP/1.1 503 Service Unavailable\r\n")));
+    CHECK_HAS(got, "from this address");
+    CHECK_INT(home.request_count, 2);
+    client_open_from(&home, &client[2], INADDR_LOOPBACK + 1); /* another address */
+    answers_wanted = home.answer_count + 1;
+    client_send(&home, &client[2], request, 0);
+    turn_until(&home, &client[2], answers_came);
+    CHECK_INT(home.request_count, 3);
+    client_close(&client[0]); /* there is room again */
+    turn_until(&home, &client[2], two_are_left);
+    (void)talk_for(&home, request, 0, 1);
+    CHECK_INT(home.request_count, 4);
+    client_close(&client[1]);
+    client_close(&client[2]);
+    home_close(&home);
+}
+
+TEST(connections_of_a_unix_socket_have_no_peer)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "sock"};
+    struct home home;
+    struct http_options options = usual();
+    struct client client[3];
+    options.max_connections_per_peer = 1;
+    options.unix_socket = STR("sock");
+    home_open_with(&home, options);
+    for (int i = 0; i < 3; i++) {
+        client[i] =
+            (struct client){.fd = socket(AF_UNIX, SOCK_STREAM, 0), .got = calloc(1, 8 << 20)};
+        CHECK_INT(connect(client[i].fd, (struct sockaddr *)&address, sizeof address), 0);
+        CHECK_INT(fcntl(client[i].fd, F_SETFL, O_NONBLOCK), 0);
+        answers_wanted = home.answer_count + 1;
+        client_send(&home, &client[i], STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
+        turn_until(&home, &client[i], answers_came);
+    }
+    CHECK_INT(home.request_count, 3);
+    for (int i = 0; i < 3; i++) {
+        client_close(&client[i]);
+    }
     home_close(&home);
 }
 

@@ -73,6 +73,21 @@ TEST(the_oldest_due_is_how_late_it_is_and_not_how_early)
     CHECK_HAS(page, "hourbell_work{state=\"open\"} 2\n");
 }
 
+TEST(what_stops_the_downstream_is_a_gauge_of_its_own) /* P11 */
+{
+    struct metrics metrics = {0};
+    struct metrics_gauges gauges = {.now_ms = 5000};
+    struct str page = render(&metrics, &gauges);
+    CHECK_HAS(page, "hourbell_downstream_blocked{by=\"downstream_paused\"} 0\n");
+    CHECK_HAS(page, "hourbell_downstream_pause_seconds 0.000\n");
+    gauges.block = BLOCK_downstream_paused;
+    gauges.paused_until_ms = 65500;
+    page = render(&metrics, &gauges);
+    CHECK_HAS(page, "hourbell_downstream_blocked{by=\"downstream_paused\"} 1\n");
+    CHECK_HAS(page, "hourbell_downstream_blocked{by=\"downstream_hold\"} 0\n");
+    CHECK_HAS(page, "hourbell_downstream_pause_seconds 60.500\n");
+}
+
 /* Lines wait for their turn, keep their order, and none is cut. */
 TEST(log_lines_leave_whole_and_in_order)
 {

@@ -1,8 +1,12 @@
 /* The connector over a real socket: libcurl on one side, the mock on libuv on the other. What the in-process tests
  * prove with instructions is proven here with connections that really break. */
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "adapters/clock_system.h"
@@ -148,13 +152,74 @@ static void fault(struct rig *rig, const char *json)
     struct http_client *client;
     struct inbound inbound;
     CHECK_RC(http_client_open(&rig->call, &(struct http_client_options){0}, &client), RC_OK);
+    struct header json_type = {STR("content-type"), STR("application/json; charset=utf-8")};
     struct outbound outbound = {
         .method = STR("POST"),
+        .headers = &json_type,
+        .header_count = 1,
         .body = str_of(json),
         .url = arena_printf(&rig->arena, "http://127.0.0.1:%d/_mock/faults", rig->port)};
     http_client_perform(client, &rig->call, &rig->clock.clock, &outbound, &inbound);
     CHECK_INT(inbound.status, 200);
     http_client_close(client);
+}
+
+/* The status of one request, as bytes. */
+static int status_of(struct rig *rig, const char *request)
+{
+    char answer[512] = "";
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)rig->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_INT(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
+    CHECK(recv(fd, answer, sizeof(answer) - 1, 0) > 12);
+    close(fd);
+    return (int)strtol(answer + strlen("HTTP/1.1 "), NULL, 10);
+}
+
+/* P9: whoever opens a web page on this machine does not let it drive the mock */
+TEST(a_web_page_cannot_reach_the_control_paths)
+{
+    static const struct {
+        const char *request;
+        int status;
+    } cases[] = {
+        {"POST /_mock/expire HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Type: "
+         "application/json\r\nContent-Length: 0\r\n\r\n",
+         200},
+        {"POST /_mock/expire HTTP/1.1\r\nHost: localhost\r\nContent-Type: Application/JSON ; "
+         "charset=utf-8\r\nContent-Length: 0\r\n\r\n",
+         200},
+        {"POST /_mock/expire HTTP/1.1\r\nHost: [::1]:1\r\nOrigin: "
+         "http://localhost:3000\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+         200},
+        {"GET /_mock/log HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200},
+        {"POST /_mock/reset HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n", 415},
+        {"POST /_mock/faults HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+         "text/plain\r\nContent-Length: 2\r\n\r\n{}",
+         415},
+        {"POST /_mock/faults HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+         "text/plain;application/json\r\nContent-Length: 2\r\n\r\n{}",
+         415},
+        {"GET /_mock/log HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403},
+        {"GET /_mock/log HTTP/1.1\r\nHost: localhost.evil.example:8181\r\n\r\n", 403},
+        {"GET /_mock/log HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\n\r\n", 403},
+        {"POST /_mock/reset HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: "
+         "https://evil.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+         403},
+        {"DELETE /_mock/faults HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: "
+         "http://127.0.0.1.evil.example\r\n\r\n",
+         403},
+    };
+    struct rig rig;
+    rig_open(&rig);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_INT(status_of(&rig, cases[i].request), cases[i].status);
+    }
+    rig_stop(&rig);
+    rig_close(&rig);
 }
 
 /* S1 C1 W1 W2 */

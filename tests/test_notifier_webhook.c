@@ -140,11 +140,11 @@ TEST(webhook_that_does_not_answer_2xx_is_tried_again_when_it_wishes)
         {"HTTP/1.1 408 No\r\ncontent-length: 0\r\n\r\n", 0},
         {"HTTP/1.1 301 No\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 0},
         {"HTTP/1.1 307 No\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 0},
-        {"HTTP/1.1 429 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n", 120000},
-        {"HTTP/1.1 503 No\r\nretry-after: Thu, 25 Feb 2021 15:12:10 GMT\r\ncontent-length: "
+        {"HTTP/1.1 500 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n", 120000},
+        {"HTTP/1.1 502 No\r\nretry-after: Thu, 25 Feb 2021 15:12:10 GMT\r\ncontent-length: "
          "0\r\n\r\n",
          600000},
-        {"HTTP/1.1 503 No\r\nretry-after: 999999\r\ncontent-length: 0\r\n\r\n", 3600000},
+        {"HTTP/1.1 413 No\r\nretry-after: 999999\r\ncontent-length: 0\r\n\r\n", 3600000},
         {NULL, 0}, /* the connection breaks off */
     };
     begin();
@@ -172,6 +172,36 @@ TEST(webhook_that_does_not_answer_2xx_is_tried_again_when_it_wishes)
     end();
 }
 
+TEST(webhook_that_asks_for_rest_gets_it_from_all_events)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 429 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 503 No\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n"};
+    int64_t again_at_ms;
+    begin();
+    settings.webhook_allow_private = true;
+    open_to("http");
+    for (int i = 0; i < 2; i++) {
+        int64_t until_ms = clock_now_ms(&the_clock.clock) + 120000;
+        struct event other = event_of("update.delivered", false);
+        other.id = STR("another");
+        receiver_answer(&receiver, answers[i]);
+        CHECK_INT(tell(event_of("update.delivered", false), &again_at_ms), TOLD_AGAIN);
+        CHECK_INT(again_at_ms, until_ms);
+        clock_manual_advance(&the_clock, 119999);
+        CHECK_INT(tell(other, &again_at_ms), TOLD_AGAIN);
+        CHECK_INT(again_at_ms, until_ms);
+        CHECK_INT(receiver_count(&receiver), 3 * i + 1);
+        receiver_answer(&receiver, OK);
+        CHECK_INT(tell(event_of("delivery.dead", true), &again_at_ms),
+                  TOLD_DONE); /* not this one */
+        clock_manual_advance(&the_clock, 1);
+        CHECK_INT(tell(other, &again_at_ms), TOLD_DONE);
+        CHECK_INT(receiver_count(&receiver), 3 * i + 3);
+    }
+    end();
+}
+
 /* P11 */
 TEST(webhook_that_is_gone_is_off_until_the_next_start_and_that_is_said)
 {
@@ -193,15 +223,27 @@ TEST(webhook_that_is_gone_is_off_until_the_next_start_and_that_is_said)
 /* P9 */
 TEST(webhook_does_not_connect_to_an_address_that_is_not_public)
 {
-    static const char *const hosts[] = {"127.0.0.1",  "localhost",          "127.1",   "2130706433",
-                                        "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0", "[::1]"};
+    static const char *const hosts[] = {"127.0.0.1",       "localhost",
+                                        "127.1",           "2130706433",
+                                        "0x7f000001",      "0x7f.1",
+                                        "0177.0.0.1",      "017700000001",
+                                        "0.0.0.0",         "0",
+                                        "0300.0250.0.1",   "169.254.169.254",
+                                        "2852039166",      "[::ffff:127.0.0.1]",
+                                        "[::ffff:7f00:1]", "[64:ff9b::127.0.0.1]",
+                                        "[::127.0.0.1]",   "[2002:7f00:1::]",
+                                        "[::1]",           "[::]"};
     int64_t again_at_ms;
     begin();
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        lines.len = 0;
         settings.webhook_operator = arena_printf(&arena, "https://%s:%d/", hosts[i], receiver.port);
         CHECK_RC(notifier_webhook_open(&call, &world, &notifier), RC_OK);
         CHECK(!notifier->customers);
         CHECK_INT(tell(event_of("delivery.dead", true), &again_at_ms), TOLD_AGAIN);
+        if (hosts[i][0] != '[') { /* this machine may have no IPv6 at all */
+            CHECK_HAS(text_str(&lines), "the address is not allowed");
+        }
         notifier_webhook_close(notifier);
     }
     CHECK_INT(receiver_count(&receiver), 0);

@@ -1,9 +1,7 @@
 /* downstream.json: what is taken, what is refused, and that the repository's own file is the demonstration's mapping. */
-#include <stdio.h>
-
 #include "adapters/downstream_file.h"
 #include "adapters/downstream_mock.h"
-#include "test.h"
+#include "fixture_sap.h"
 
 struct bench {
     struct arena arena;
@@ -21,12 +19,7 @@ static void bench_open(struct bench *bench)
 static struct str refused(struct bench *bench, const char *from, const char *to)
 {
     struct sap_config config;
-    const char *at = strstr(downstream_mock_mapping, from);
-    if (!at) {
-        FAIL("the mapping has no %s", from);
-    }
-    struct str json = arena_printf(&bench->arena, "%.*s%s%s", (int)(at - downstream_mock_mapping),
-                                   downstream_mock_mapping, to, at + strlen(from));
+    struct str json = arena_copy(&bench->arena, str_of(fixture_sap_mapping(from, to)));
     bench->call.item_count = 0;
     if (sap_config_read(&bench->call, &bench->arena, json, &config) == RC_OK) {
         return STR("");

@@ -57,6 +57,10 @@ static struct str fault(struct bench *bench, const char *target)
              RC_INVALID);
     CHECK_INT(bench->call.problem, PROBLEM_unmappable);
     CHECK_INT(bench->call.items[0].code, PROBLEM_unmappable);
+    CHECK_BYTES(str_of(bench->call.why), /* the sentence is whole by itself */
+                arena_printf(&bench->arena, STR_FMT " " STR_FMT,
+                             STR_ARG(bench->call.items[0].pointer),
+                             STR_ARG(bench->call.items[0].detail)));
     return arena_printf(&bench->arena, STR_FMT ": " STR_FMT, STR_ARG(bench->call.items[0].pointer),
                         STR_ARG(bench->call.items[0].detail));
 }
@@ -139,25 +143,35 @@ TEST(what_cannot_be_mapped_is_named)
         "m.x\",\"map\":{\"berlin\":\"1010\",\"true\":\"J\"}}",
         "");
     static const char *const cases[][2] = {
-        {"{\"s\":\"12345\"}", "/attributes/s: is longer than the downstream's field"},
-        {"{\"s\":\"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\x78\"}",
-         "/attributes/s: is longer than the downstream's field"}, /* 5 UTF-16 units */
-        {"{\"s\":{}}",
-         "/attributes/s: is an object or an array; the downstream's field holds one value"},
-        {"{\"s\":[1]}",
-         "/attributes/s: is an object or an array; the downstream's field holds one value"},
-        {"{\"s\":true}", "/attributes/s: is no text; give the mapping a `map` for true and false"},
-        {"{\"d\":1.234}",
-         "/attributes/d: has more digits behind the point than the downstream keeps"},
-        {"{\"d\":1234}", "/attributes/d: has more digits than the downstream keeps"},
-        {"{\"d\":1e3}", "/attributes/d: is no plain decimal number"},
-        {"{\"d\":\"x\"}", "/attributes/d: is no plain decimal number"},
-        {"{\"n\":1.5}",
-         "/attributes/n: has more digits behind the point than the downstream keeps"},
-        {"{\"t\":\"2026-02-30\"}", "/attributes/t: is no date like 2026-11-22"},
-        {"{\"t\":\"2026-11-22T10:00:00Z\"}", "/attributes/t: is no date like 2026-11-22"},
-        {"{\"f\":\"true\"}", "/attributes/f: is neither true nor false"},
-        {"{\"m.x\":\"paris\"}", "/attributes/m.x: is none of the values that the mapping knows"},
+        {"{\"s\":\"12345\"}",
+         "/attributes/s: has 5 characters, at most 4 fit into the downstream's field S"},
+        {"{\"s\":\"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\x78\"}", "/attributes/s: has 5 characters, at "
+                                                             "most 4 fit into the downstream's "
+                                                             "field S"}, /* 5 UTF-16 units */
+        {"{\"s\":{}}", "/attributes/s: is an object or an array, not the one value that fits into "
+                       "the downstream's field S"},
+        {"{\"s\":[1]}", "/attributes/s: is an object or an array, not the one value that fits into "
+                        "the downstream's field S"},
+        {"{\"s\":true}", "/attributes/s: is no text (a `map` in the mapping could make one), as it "
+                         "is needed for the downstream's field S"},
+        {"{\"d\":1.234}", "/attributes/d: has 3 digits behind the point, 2 is all that is kept by "
+                          "the downstream's field D"},
+        {"{\"d\":1234}", "/attributes/d: has 4 digits before the point, 3 is all that is kept by "
+                         "the downstream's field D"},
+        {"{\"d\":1e3}",
+         "/attributes/d: is no plain decimal number, as it is needed for the downstream's field D"},
+        {"{\"d\":\"x\"}",
+         "/attributes/d: is no plain decimal number, as it is needed for the downstream's field D"},
+        {"{\"n\":1.5}", "/attributes/n: has 1 digits behind the point, 0 is all that is kept by "
+                        "the downstream's field N"},
+        {"{\"t\":\"2026-02-30\"}",
+         "/attributes/t: is no date like 2026-11-22, as it is needed for the downstream's field T"},
+        {"{\"t\":\"2026-11-22T10:00:00Z\"}",
+         "/attributes/t: is no date like 2026-11-22, as it is needed for the downstream's field T"},
+        {"{\"f\":\"true\"}",
+         "/attributes/f: is neither true nor false, as it is needed for the downstream's field F"},
+        {"{\"m.x\":\"paris\"}", "/attributes/m.x: is none of the values that the mapping has for "
+                                "the downstream's field M"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         CHECK_STR(fault(&bench, cases[i][0]), cases[i][1]);
@@ -218,6 +232,10 @@ TEST(a_constant_goes_with_its_partner)
     CHECK_STR(sap_map_wire(&bench.config, &bench.arena,
                            STR("{\"Sort\":\"P\",\"A\":\"\",\"T\":null,\"Cat\":\"M\"}"), true),
               "{\"Sort\":\"P\",\"Cat\":\"M\"}");
+    CHECK_STR(
+        sap_map_wire(&bench.config, &bench.arena,
+                     STR("{\"Sort\":\"P\",\"W\":\"0.000\",\"Z\":\"0.000\",\"Cat\":\"M\"}"), true),
+        "{\"Sort\":\"P\",\"Z\":\"0.000\",\"Cat\":\"M\"}"); /* nothing has to be cleared; Z was asked for */
     bench_close(&bench);
 }
 
@@ -226,7 +244,8 @@ TEST(required_and_unmapped_members_are_told)
     struct bench bench;
     bench_open(&bench, "{\"field\":\"R\",\"from\":\"attributes.r\",\"required\":true}",
                ",\"unmapped\":\"refuse\"");
-    CHECK_STR(fault(&bench, "{}"), "/attributes/r: is required by the downstream");
+    CHECK_STR(fault(&bench, "{}"),
+              "/attributes/r: is missing or empty, but required by the downstream's field R");
     CHECK_STR(fault(&bench, "{\"r\":\"1\",\"x\":{\"y\":1}}"),
               "/attributes/x/y: the downstream has no field for this member");
     CHECK_STR(encode(&bench, "{\"r\":\"1\"}", "{\"r\":\"2\"}"), "{\"R\":\"2\"}");

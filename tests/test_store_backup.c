@@ -168,6 +168,13 @@ TEST(a_file_that_breaks_a_rule_is_noticed)
         {"UPDATE body SET retired_at_ms = 1", "a device without the body of its base"},
         {"UPDATE device SET flight_delivery = 1 WHERE id = 1",
          "a device without the body of its flight"},
+        {"INSERT INTO name VALUES('live/0002', 1)", "a name of no device, or of another"},
+        {"INSERT INTO name VALUES('/acme/live/0001', 7)", "a name of no device, or of another"},
+        {"UPDATE device SET key = 'live/0000', id = 7 WHERE id = 2; UPDATE log SET device = 7 "
+         "WHERE device = 2; UPDATE sweep SET device = 7; INSERT INTO name VALUES('live/0000', 1), "
+         "('/acme/live/0000', 1)",
+         "a device that its name does not lead to"},
+        {"UPDATE sweep SET device = 1", "a device that its name does not lead to"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         check_noticed(cases[i].sql, cases[i].what);
@@ -194,20 +201,25 @@ TEST(no_statement_reads_a_whole_table_or_sorts)
     create_many(&desk, 0, 1);
     close_desk(&desk);
     CHECK_INT(sqlite3_open("store.db", &db), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(db, SCHEMA_IN_MEMORY, NULL, NULL, NULL), SQLITE_OK);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char sql[4096];
         sqlite3_stmt *plan = NULL;
         snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", cases[i].sql);
         CHECK_INT(sqlite3_prepare_v2(db, sql, -1, &plan, NULL), SQLITE_OK);
-        bool at_start =
-            strcmp(cases[i].name, "work_count") == 0 || strcmp(cases[i].name, "notice_count") == 0;
+        static const char *const of_start[] = {"work_count", "notice_count", "tail_fill",
+                                               "tail_known", "sweep_get"};
+        bool at_start = false;
+        for (size_t k = 0; k < COUNT_OF(of_start); k++) {
+            at_start = at_start || strcmp(cases[i].name, of_start[k]) == 0;
+        }
         bool in_order = strcmp(cases[i].name, "newest") == 0 ||
                         strcmp(cases[i].name, "reply_old") == 0 ||
                         strcmp(cases[i].name, "notice_first") == 0; /* and stops after some rows */
         while (sqlite3_step(plan) == SQLITE_ROW) {
             struct str detail = str_of((const char *)sqlite3_column_text(plan, 3));
             fprintf(stderr, "%s: " STR_FMT "\n", cases[i].name, STR_ARG(detail));
-            CHECK_HAS_NOT(detail, "TEMP B-TREE");
+            CHECK(at_start || !strstr(detail.s, "TEMP B-TREE"));
             if (strcmp(cases[i].name, "work_list_at") == 0) {
                 CHECK_HAS(detail, "device_work (work=? AND at_ms=? AND rowid>?)");
             }

@@ -15,8 +15,8 @@
 
 #include "base/text.h"
 
-static const struct store_sqlite_options on_fault_disk = {.turns = true,
-                                                          .checkpoint_pages = 1000000};
+static const struct store_sqlite_options on_fault_disk = {
+    .turns = true, .checkpoint_pages = 1000000, .tail_names = 2};
 
 /* A desk on a file, with turns. options NULL: defaults with turns. */
 static void open_desk(struct desk *desk, const char *path,

@@ -157,6 +157,35 @@ TEST(a_sealed_update_cannot_be_cancelled)
     engine_close(&engine);
 }
 
+/* A downstream that answers nonsense for days: more tries, and more words, than fit into one page. */
+TEST(an_update_with_many_tries_has_the_end_that_it_has) /* P3 P7 */
+{
+    struct engine engine;
+    struct lease lease;
+    char words[2048];
+    engine_open(&engine);
+    memset(words, 'x', sizeof words - 1);
+    words[sizeof words - 1] = '\0';
+    (void)engine_create(&engine, "Pump-7", "{}");
+    (void)engine_update(&engine, "Pump-7", "{\"a\":1}");
+    engine_next_hour(&engine);
+    engine.settings.attempts_per_window = 1000;
+    struct outcome refused = {
+        .class = OUTCOME_NO_EFFECT, .code = STR("BUSY"), .detail = str_of(words)};
+    for (int i = 0; i < 600; i++) {
+        lease = engine_lease(&engine, "Pump-7");
+        engine_settle(&engine, &lease, refused);
+    }
+    lease = engine_lease(&engine, "Pump-7");
+    engine_settle(&engine, &lease, (struct outcome){.class = OUTCOME_EFFECT});
+    (void)engine_update(&engine, "Pump-7", "{\"b\":2}");
+    CHECK_STR(engine_state(&engine, "Pump-7", 1), "delivered");
+    CHECK_RC(engine_action(&engine, "Pump-7", ACTION_cancel, 1), RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_update_ended);
+    CHECK_STR(engine_device(&engine, "Pump-7").doc, "{\"a\":1,\"b\":2}");
+    engine_close(&engine);
+}
+
 TEST(cancel_while_uncertain_touches_only_what_is_not_sealed)
 {
     struct engine engine;

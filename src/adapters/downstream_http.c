@@ -13,6 +13,7 @@
 #include "core/document.h"
 #include "core/settings.h"
 
+#define EXPONENT_MAX 1000000 /* of a number that is looked at digit by digit */
 #define BUSY_WAIT_MS 30000
 #define SHOWN_BYTES 1000 /* of an answer, in the log */
 
@@ -207,6 +208,7 @@ static bool perform(struct ask *ask, const char *method, struct str url, struct 
                                 .timeout_ms =
                                     write ? settings->write_timeout_ms : settings->read_timeout_ms,
                                 .write = write,
+                                .send_from_at_ms = write ? ask->lease->send_from_at_ms : 0,
                                 .send_before_at_ms = write ? ask->lease->send_before_at_ms : 0};
     int slot = slots_take(&ask->plain->slots);
     ask->plain->transport->ops->perform(ask->plain->transport, ask->call, ask->world, slot,
@@ -366,6 +368,54 @@ static bool same_number(struct str a, struct str b)
            strtod(right, NULL); /* 1.0 and 1 are one number: it went through another's hands */
 }
 
+/* A number as its digits and an exponent, without zeros at the ends: equal text is an equal value, however large. */
+static struct str digits_of(struct arena *arena, struct str raw)
+{
+    struct str number = raw;
+    bool negative = str_starts(number, STR("-")), after_point = false;
+    int64_t exponent = 0, more = 0;
+    struct text digits;
+    text_open(&digits, arena, number.len);
+    for (; number.len && (number.s[0] | 0x20) != 'e'; number = str_from(number, 1)) {
+        char c = number.s[0];
+        after_point |= c == '.';
+        if (c >= '0' && c <= '9') {
+            exponent -= after_point;
+            if (digits.len || c != '0') {
+                text_add_char(&digits, c);
+            }
+        }
+    }
+    struct str shown = text_str(&digits);
+    if (number.len) {
+        bool down = number.s[1] == '-';
+        number = str_from(number, down || number.s[1] == '+' ? 2 : 1);
+        if (text_to_i64(number, &more) != RC_OK || more > EXPONENT_MAX) {
+            return raw;
+        }
+        more = down ? -more : more;
+    }
+    for (exponent += more; shown.len && shown.s[shown.len - 1] == '0'; exponent++) {
+        shown.len--;
+    }
+    return shown.len ? arena_printf(arena, "%s" STR_FMT "e%lld", negative ? "-" : "",
+                                    STR_ARG(shown), (long long)exponent)
+                     : STR("0");
+}
+
+/* 2^53 and its neighbour are one double. Where the base would pass for what was sent, only the digits tell. */
+static bool digits_agree(struct call *call, yyjson_val *a, yyjson_val *b, struct str pointer)
+{
+    yyjson_val *left = yyjson_ptr_getn(a, pointer.s, pointer.len);
+    yyjson_val *right = yyjson_ptr_getn(b, pointer.s, pointer.len);
+    if (!left || !right || !yyjson_is_raw(left) || !yyjson_is_raw(right)) {
+        return true; /* no numbers: nothing was rounded */
+    }
+    return str_equal(json_raw(left), json_raw(right)) ||
+           str_equal(digits_of(call->arena, json_raw(left)),
+                     digits_of(call->arena, json_raw(right)));
+}
+
 /* Is the leaf of a patch what the document has there? A deleted leaf may be absent or null. */
 static bool leaf_is_there(struct call *call, yyjson_val *patch, yyjson_val *document,
                           struct str pointer)
@@ -425,6 +475,10 @@ static enum rc find(struct ask *ask, yyjson_val *document, struct found *found)
     for (size_t i = 0; i < count; i++) {
         bool there = leaf_is_there(ask->call, patch, document, leaves[i].pointer);
         bool was_there = base && leaf_is_there(ask->call, patch, base, leaves[i].pointer);
+        if (there && was_there && !digits_agree(ask->call, patch, base, leaves[i].pointer)) {
+            there = digits_agree(ask->call, patch, document, leaves[i].pointer);
+            was_there = false;
+        }
         found->wanted++;
         found->there += there;
         found->changed_there += there && !was_there;

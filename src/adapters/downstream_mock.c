@@ -156,7 +156,7 @@ static void wire_perform(struct transport *port, struct call *call, struct world
         wire->hooks.before(wire->hooks.context, outbound);
     }
     int64_t now_ms = clock_now_ms(world->clock);
-    if (outbound->send_before_at_ms && now_ms >= outbound->send_before_at_ms) {
+    if (!outbound_is_in_time(outbound, now_ms)) {
         end_as(ret, INBOUND_NOT_SENT, "");
         return;
     }

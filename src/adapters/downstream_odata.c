@@ -245,6 +245,7 @@ static struct sap_write write_of(struct run *run, struct str body)
     struct sap_write write = {.method = run->create ? STR("POST") : verb_of(run->config),
                               .body = body,
                               .first_sent_at_ms = lease->first_sent_at_ms,
+                              .send_from_at_ms = lease->send_from_at_ms,
                               .send_before_at_ms = lease->send_before_at_ms};
     write.url = run->create ? sap_wire_set_url(run->config, arena)
                             : sap_wire_entity_url(run->config, arena, run->ref, run->end, false);

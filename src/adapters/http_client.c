@@ -18,6 +18,7 @@
 
 struct http_client {
     CURL *easy;
+    struct curl_slist *resolve;
     struct http_client_options options;
     char proxy[512], ca_file[1024];
     char sign_scope[128], sign_key_id[128], sign_secret[256];
@@ -34,7 +35,7 @@ struct running {
     size_t answer_bytes;
     int starts;    /* how often libcurl was about to send the request */
     bool again;    /* libcurl set out to repeat it: its counters are those of the repeat */
-    bool too_late; /* send_before had passed */
+    bool mistimed; /* send_before had passed, or the clock was set back */
     bool refused;  /* an address was not allowed */
     char error[CURL_ERROR_SIZE];
 };
@@ -58,8 +59,8 @@ static int about_to_send(void *context, char *peer, char *own, int peer_port, in
         return CURL_PREREQFUNC_ABORT;
     }
     int64_t now_ms = clock_now_ms(running->clock);
-    if (outbound->send_before_at_ms && now_ms >= outbound->send_before_at_ms) {
-        running->too_late = true;
+    if (!outbound_is_in_time(outbound, now_ms)) {
+        running->mistimed = true;
         return CURL_PREREQFUNC_ABORT;
     }
     running->starts++;
@@ -166,6 +167,7 @@ void http_client_close(struct http_client *client)
     }
     if (client->easy) {
         curl_easy_cleanup(client->easy);
+        curl_slist_free_all(client->resolve);
     }
     OPENSSL_cleanse(client->sign_secret, sizeof client->sign_secret);
     free(client);
@@ -245,6 +247,9 @@ static void set_always(const struct http_client *client, struct running *running
         SET(CURLOPT_DEBUGDATA, running);
         SET(CURLOPT_VERBOSE, 1L);
     }
+    if (client->resolve) {
+        SET(CURLOPT_RESOLVE, client->resolve);
+    }
     SET(CURLOPT_PREREQFUNCTION, about_to_send);
     SET(CURLOPT_PREREQDATA, running);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -287,7 +292,7 @@ static enum inbound_end end_of(struct running *running, CURLcode code)
     if (code == CURLE_OK) {
         return INBOUND_ANSWERED;
     }
-    if (running->too_late && running->starts == 0) {
+    if (running->mistimed && running->starts == 0) {
         return INBOUND_NOT_SENT;
     }
     if (running->starts == 0) {
@@ -308,6 +313,9 @@ static bool is_started(struct http_client *client)
     pthread_once(&curl_once, curl_start);
     if (!client->easy && curl_started == CURLE_OK) {
         client->easy = curl_easy_init();
+        if (client->options.resolve) {
+            client->resolve = curl_slist_append(NULL, client->options.resolve);
+        }
     }
     return client->easy != NULL;
 }

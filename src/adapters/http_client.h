@@ -24,6 +24,8 @@ struct http_client_options {
      * resolution, so a name cannot point elsewhere between check and use. NULL = any. safe: must be callable from any thread */
     bool (*address_allowed)(void *context, const struct sockaddr *, socklen_t size_bytes);
     void *context;
+    const char *resolve; /* for tests: "NAME:PORT:ADDRESS,ADDRESS" is what the resolver says;
+                            not copied; NULL = it is asked */
 };
 
 struct http_client;

@@ -1,5 +1,6 @@
 /* What an answer means: 2xx told; 410 the receiver is gone, so its webhook is off until the next start;
  * anything else is tried again, redirects too (they are not followed), because receivers get mended.
+ * 429 or 503 with Retry-After: nothing is posted there until then, whichever event it was about.
  * The core decides when to give up. The address rule is applied to the very address that the socket
  * connects to. A URL may hold a token, so no URL is ever logged. Safe from several threads. */
 #include "adapters/notifier_webhook.h"
@@ -24,11 +25,14 @@
     64 /* clients kept; at most so many posts run at once (setting webhook_concurrency) */
 #define LOGGED_MAX 256
 #define GONE 410
+#define TOO_MANY 429
+#define UNAVAILABLE 503
 
 struct endpoint {
     const char *name; /* also of its secret, behind "webhook/" */
     char url[URL_MAX_BYTES + 1];
     atomic_bool is_gone;
+    atomic_llong rests_until_ms; /* it asked for rest: Retry-After */
 };
 
 struct notifier_webhook {
@@ -201,6 +205,12 @@ static enum told webhook_tell(struct notifier *notifier, struct call *call,
     if (atomic_load(&endpoint->is_gone)) {
         return TOLD_NEVER; /* it was said loudly when it went */
     }
+    int64_t now_ms = clock_now_ms(webhook->clock);
+    int64_t until_ms = (int64_t)atomic_load(&endpoint->rests_until_ms);
+    if (now_ms < until_ms && until_ms <= now_ms + NOTICE_AGAIN_MAX_MS) { /* else a clock was set */
+        *ret_again_at_ms = until_ms;
+        return TOLD_AGAIN;
+    }
     if (post(webhook, call, endpoint, event, &answer) != RC_OK) {
         log_failure(DIAG_ERROR, "webhook_failed", endpoint, event, 0, str_of(call->why));
         return TOLD_AGAIN;
@@ -218,6 +228,9 @@ static enum told webhook_tell(struct notifier *notifier, struct call *call,
                 answer.why.len ? answer.why : str_of(inbound_end_name(answer.end)));
     *ret_again_at_ms = inbound_retry_after(inbound_header(&answer, "retry-after"),
                                            clock_now_ms(webhook->clock), NOTICE_AGAIN_MAX_MS);
+    if (*ret_again_at_ms && (answer.status == TOO_MANY || answer.status == UNAVAILABLE)) {
+        atomic_store(&endpoint->rests_until_ms, *ret_again_at_ms); /* the others are meant too */
+    }
     return TOLD_AGAIN;
 }
 

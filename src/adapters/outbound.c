@@ -1,7 +1,13 @@
-/* What every transport shares: reading the headers of an answer. Pure. */
+/* What every transport shares: when a request may leave, reading the headers of an answer. Pure. */
 #include "adapters/outbound.h"
 
 #include "base/text.h"
+
+bool outbound_is_in_time(const struct outbound *outbound, int64_t now_ms)
+{
+    return now_ms >= outbound->send_from_at_ms &&
+           (!outbound->send_before_at_ms || now_ms < outbound->send_before_at_ms);
+}
 
 struct str inbound_header(const struct inbound *answer, const char *name)
 {

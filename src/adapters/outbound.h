@@ -16,13 +16,14 @@ struct outbound {
     struct str body;
     int64_t timeout_ms;        /* for all of it; 0 = 10 s */
     bool write;                /* may have an effect: never repeated silently */
+    int64_t send_from_at_ms;   /* no first byte before this moment: the clock was set back */
     int64_t send_before_at_ms; /* no first byte at or after this moment; 0 = any time */
     size_t answer_max_bytes;   /* of the body; 0 = INBOUND_MAX_BYTES */
 };
 
 enum inbound_end {
     INBOUND_ANSWERED,      /* status, headers, and the body (or as much as was asked for: `cut`) */
-    INBOUND_NOT_SENT,      /* send_before had passed when the connection stood: no byte left */
+    INBOUND_NOT_SENT,      /* it was not the time for it when the connection stood: no byte left */
     INBOUND_NO_CONNECTION, /* name, refused address, connect, TLS: no byte left */
     INBOUND_INCOMPLETE, /* it broke off before the request was complete, so nobody can have executed it (RFC 9112 section 8) */
     INBOUND_LOST, /* the whole request left, then the connection broke before the whole answer was here */
@@ -42,6 +43,8 @@ struct inbound {
     struct str why; /* words for the log; "" when answered */
 };
 
+/* May the first byte leave now? */
+bool outbound_is_in_time(const struct outbound *, int64_t now_ms);
 /* The first header of that (lower case) name; STR_NONE if there is none. */
 struct str inbound_header(const struct inbound *, const char *name);
 /* Seconds or a date (RFC 9110 section 10.2.3) as a moment; 0 = absent or absurd. At most max_ms from now on. */
@@ -54,7 +57,7 @@ struct transport {
 };
 struct transport_ops {
     /* Carry one request out. in: slot: a connection of its own, one thread at a time. out: strings in call->arena.
-     * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte. */
+     * rule: `send_from_at_ms <= now < send_before_at_ms` is checked by the clock immediately before the first byte. */
     void (*perform)(struct transport *, struct call *, struct world *, int slot,
                     const struct outbound *, struct inbound *);
 };

@@ -12,7 +12,7 @@
     X(SILENT_NOOP, EFFECT, false, false)      /* 2xx, and a field shows another value than was sent */ \
     X(ALREADY, SAME, false, false)            /* the read shows every value of the body */ \
     X(RETRY_SAFE, NO_EFFECT, true, true)      /* no connection, a read that failed, a write that was not complete */ \
-    X(NOT_SENT, NO_EFFECT, false, false)      /* send_before had passed */ \
+    X(NOT_SENT, NO_EFFECT, false, false)      /* it was not the time for it */ \
     X(SESSION, NO_EFFECT, false, false)       /* session or token refused */ \
     X(LOCKED, NO_EFFECT, true, false) \
     X(CONFLICT, NO_EFFECT, true, false)       /* changed between read and write */ \

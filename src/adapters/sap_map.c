@@ -111,6 +111,14 @@ struct mapped {
     const char *fault; /* why it cannot be mapped; NULL = it can */
 };
 
+/* in: words: what is wrong, up to the name of the field */
+static struct mapped fault_of(struct arena *arena, const struct sap_field *field, const char *words)
+{
+    return (struct mapped){.fault = arena_printf(arena, "%s the downstream's field " STR_FMT, words,
+                                                 STR_ARG(field->field))
+                                        .s};
+}
+
 static yyjson_val *member_at(yyjson_val *root, const struct sap_path *path)
 {
     yyjson_val *value = root;
@@ -139,14 +147,19 @@ static struct mapped string_of(const struct sap_field *field, struct arena *aren
             i++;
         }
         if (i == field->choice_count) {
-            return (struct mapped){.fault = "is none of the values that the mapping knows"};
+            return fault_of(arena, field, "is none of the values that the mapping has for");
         }
         text = field->choices[i].to;
     }
     text = string_normal(field, arena, text);
     if (field->max && sap_edm_length(text) > (size_t)field->max) {
         if (!field->cut) {
-            return (struct mapped){.fault = "is longer than the downstream's field"};
+            return (struct mapped){.fault = arena_printf(arena,
+                                                         "has %zu characters, at most %d fit into "
+                                                         "the downstream's field " STR_FMT,
+                                                         sap_edm_length(text), field->max,
+                                                         STR_ARG(field->field))
+                                                .s};
         }
         text = string_normal(field, arena, cut_to(text, (size_t)field->max));
     }
@@ -157,18 +170,25 @@ static struct mapped decimal_of(const struct sap_field *field, struct arena *are
 {
     struct str normal, rest;
     if (!decimal_normal(arena, text, &normal)) {
-        return (struct mapped){.fault = "is no plain decimal number"};
+        return fault_of(arena, field, "is no plain decimal number, as it is needed for");
     }
     rest = normal;
     struct str whole = text_cut(&rest, '.');
     size_t sign = whole.len && whole.s[0] == '-' ? 1 : 0;
     int scale = field->type == SAP_INTEGER ? 0 : field->scale;
     if ((int)rest.len > scale) {
-        return (struct mapped){.fault =
-                                   "has more digits behind the point than the downstream keeps"};
+        return fault_of(arena, field,
+                        arena_printf(arena,
+                                     "has %zu digits behind the point, %d is all that is kept by",
+                                     rest.len, scale)
+                            .s);
     }
     if (field->max && (int)(whole.len - sign) > field->max - scale) {
-        return (struct mapped){.fault = "has more digits than the downstream keeps"};
+        return fault_of(arena, field,
+                        arena_printf(arena,
+                                     "has %zu digits before the point, %d is all that is kept by",
+                                     whole.len - sign, field->max - scale)
+                            .s);
     }
     return (struct mapped){true, normal, NULL};
 }
@@ -181,8 +201,7 @@ static struct mapped value_of(const struct sap_field *field, struct arena *arena
         return (struct mapped){0};
     }
     if (!scalar_text(value, &text)) {
-        return (struct mapped){
-            .fault = "is an object or an array; the downstream's field holds one value"};
+        return fault_of(arena, field, "is an object or an array, not the one value that fits into");
     }
     switch (field->type) {
     case SAP_DECIMAL:
@@ -191,19 +210,20 @@ static struct mapped value_of(const struct sap_field *field, struct arena *arena
     case SAP_DATE:
         if (!yyjson_is_str(value) || text.len != DATE_TEXT_BYTES ||
             !sap_edm_date_read(text, &at_ms)) {
-            return (struct mapped){.fault = "is no date like 2026-11-22"};
+            return fault_of(arena, field, "is no date like 2026-11-22, as it is needed for");
         }
         return (struct mapped){true, arena_printf(arena, "%lld", (long long)at_ms), NULL};
     case SAP_BOOLEAN:
         if (!yyjson_is_bool(value)) {
-            return (struct mapped){.fault = "is neither true nor false"};
+            return fault_of(arena, field, "is neither true nor false, as it is needed for");
         }
         return (struct mapped){true, yyjson_is_true(value) ? STR("true") : STR(""), NULL};
     case SAP_STRING:
         break;
     }
     if (yyjson_is_bool(value) && !field->choice_count) {
-        return (struct mapped){.fault = "is no text; give the mapping a `map` for true and false"};
+        return fault_of(arena, field,
+                        "is no text (a `map` in the mapping could make one), as it is needed for");
     }
     return string_of(field, arena, text);
 }
@@ -383,7 +403,7 @@ static enum rc map_all(const struct sap_config *config, struct call *call, struc
         TRY(map_field(field, call, device_name, root, &ret_values[i]));
         const char *fault = ret_values[i].fault;
         if (!fault && field->required && !ret_values[i].normal.len) {
-            fault = "is required by the downstream";
+            fault = fault_of(call->arena, field, "is missing or empty, but required by").fault;
         }
         if (fault && tell) {
             call_name(call, pointer_of(field), PROBLEM_unmappable, "%s", fault);
@@ -440,8 +460,8 @@ enum rc sap_map_encode(const struct sap_config *config, struct call *call, struc
         TRY(refuse_unmapped(config, call, target));
     }
     if (call->item_count > named) {
-        return call_refuse(call, PROBLEM_unmappable, "the downstream cannot take " STR_FMT,
-                           STR_ARG(call->items[named].pointer));
+        return call_refuse(call, PROBLEM_unmappable, STR_FMT " " STR_FMT,
+                           STR_ARG(call->items[named].pointer), STR_ARG(call->items[named].detail));
     }
     if (!full) {
         TRY(map_all(config, call, device_name, base, false, before));
@@ -488,7 +508,8 @@ struct str sap_map_wire(const struct sap_config *config, struct arena *arena, st
         yyjson_val *value = yyjson_obj_iter_get_val(key);
         const struct sap_field *field = sap_map_field(config, json_str(key));
         bool empty = yyjson_is_null(value) || (yyjson_is_str(value) && yyjson_get_len(value) == 0);
-        if (create ? empty : field && field->create_only) {
+        bool clears = field && field->clear && !sap_map_normal(field, arena, value).len;
+        if (create ? empty || clears : field && field->create_only) {
             continue;
         }
         text_add(&out, out.len ? STR(",") : STR("{"));

@@ -14,7 +14,8 @@
 MUST enum rc sap_map_encode(const struct sap_config *, struct call *, struct str device_name,
                             struct str base, struct str target, struct str *ret_bytes);
 
-/* The part of a sealed body that goes out: a create leaves out empty values, an update the create_only fields.
+/* The part of a sealed body that goes out: a create leaves out empty values, and a `clear` field that would be emptied ("0.000", false):
+ * in a new record there is nothing to clear. An update leaves out the create_only fields.
  * out: "" = nothing is left. in: bytes as sap_map_encode made them. */
 struct str sap_map_wire(const struct sap_config *, struct arena *, struct str bytes, bool create);
 

@@ -332,6 +332,7 @@ enum sap_class sap_talk_write(struct sap_talk *talk, const struct sap_write *wri
                                 .body = write->body,
                                 .timeout_ms = talk->world->settings->write_timeout_ms,
                                 .write = true,
+                                .send_from_at_ms = write->send_from_at_ms,
                                 .send_before_at_ms = write->send_before_at_ms};
     perform(talk, &outbound);
     classify(talk, true, write->if_match.len > 0);

@@ -51,7 +51,7 @@ enum sap_class sap_talk_get(struct sap_talk *, struct str url);
 struct sap_write {
     struct str method, url, body, if_match; /* if_match "" = none */
     struct str repeat_id;                   /* 32 hex; "" = none is sent */
-    int64_t first_sent_at_ms, send_before_at_ms;
+    int64_t first_sent_at_ms, send_from_at_ms, send_before_at_ms;
 };
 /* One write, no more: whatever comes back is classified. A session must be there (or not be wanted). */
 enum sap_class sap_talk_write(struct sap_talk *, const struct sap_write *);

@@ -125,14 +125,14 @@ enum rc dynamodb_key_list(struct store *store, struct call *call, struct str aft
 
 /* ---- logs --------------------------------------------------------------------------------------------- */
 
-/* Collect entries until the limit, the page's bytes, or, of an update's tries, its end. */
+/* Collect entries until the limit or the page's bytes; of an update's tries until its end, which takes the last place. */
 static enum rc fill_entries(struct store_dynamodb *self, struct call *call, struct query *query,
                             int limit, struct entry_page *ret_page)
 {
     struct entry_page page = {.items = arena_array(call->arena, struct entry, (size_t)limit)};
     size_t bytes = 0;
     bool is_over = false;
-    while (!page.more && !is_over) {
+    while (!is_over && (!page.more || query->covers > 0)) {
         struct entry entry;
         yyjson_val *item;
         TRY(dynamodb_next(self, call, query, &item));
@@ -144,9 +144,11 @@ static enum rc fill_entries(struct store_dynamodb *self, struct call *call, stru
         }
         item_entry(item, &entry);
         bytes += entry.data.len;
-        page.more = page.count == limit || (page.count > 0 && bytes > PAGE_MAX_BYTES);
+        page.more |= page.count == limit || (page.count > 0 && bytes > PAGE_MAX_BYTES);
         if (!page.more) {
             page.items[page.count++] = entry;
+        } else if (query->covers > 0) {
+            page.items[page.count - 1] = entry;
         }
         is_over = query->covers > 0 && entry_ends(entry.kind);
     }

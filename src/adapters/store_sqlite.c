@@ -20,7 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_DEFAULT_KIB 16384 /* a larger one was slower: the kernel caches the file as well */
+#define CACHE_DEFAULT_KIB                                                                          \
+    8192 /* a commit looks through all of it, and the kernel caches the file as well */
 /* Carrying the WAL over costs two syncs and a write of each page that it holds, once. While turns are large, many wait
  * for the next one, so the WAL may grow and a page that was written often is carried over once; after a small turn it is
  * done early and takes milliseconds. 64 MiB are read again after a crash in less than a tenth of a second. */
@@ -198,7 +199,8 @@ static enum rc finish(struct store_sqlite *self, struct call *call)
     if (rc != RC_OK) {
         snprintf(call->why, sizeof call->why, "%s", self->void_why);
     } else if (self->in_transaction) {
-        rc = run_statement(self, call, SQL_commit);
+        rc = store_sqlite_sweep(self, call);
+        rc = rc == RC_OK ? run_statement(self, call, SQL_commit) : rc;
     }
     if (rc != RC_OK) {
         roll_back(self);
@@ -415,6 +417,8 @@ static enum rc set_up(struct store_sqlite *self, struct call *call, const char *
     TRY(run_text(self, call, "PRAGMA temp_store = MEMORY"));
     TRY(run_text(self, call, cache));
     TRY(bring_schema(self, call, path));
+    TRY(run_text(self, call, SCHEMA_IN_MEMORY));
+    TRY(store_sqlite_find_tail(self, call));
     TRY(store_sqlite_fill_mirror(self, call));
     self->mirror_before = self->mirror;
     return RC_OK;
@@ -435,6 +439,7 @@ enum rc store_sqlite_open(struct call *call, const char *path,
                                   .lock_fd = -1,
                                   .turns = options->turns,
                                   .read_only = options->read_only,
+                                  .tail_names = options->tail_names,
                                   .calm_pages = CHECKPOINT_CALM_PAGES,
                                   .busy_pages = CHECKPOINT_BUSY_PAGES};
     arena_open(&self->kept.arena, 0);

@@ -14,7 +14,8 @@ struct store_sqlite_options {
     bool turns;           /* writes need a turn (server home) */
     bool read_only;       /* for `check`: a backup, or the data of a stopped server */
     int checkpoint_pages; /* a WAL of so many pages is carried over; 0 = by how large the turns are */
-    int cache_kib;        /* page cache; 0 = the default, 16 MiB */
+    int cache_kib;        /* page cache; 0 = the default, 8 MiB */
+    int tail_names;       /* so many names wait in memory; 0 = by how many devices there are */
     const char *vfs;      /* tests: another file system; NULL = the system's */
 };
 

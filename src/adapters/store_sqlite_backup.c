@@ -22,7 +22,8 @@ struct store_backup {
 
 /* ---- verification ------------------------------------------------------------------------------- */
 
-/* Each finds nothing in a file that is whole. */
+/* Each finds nothing in a file that is whole. That no two devices after the mark have one name was proved when the store
+ * was opened. */
 static const struct {
     const char *sql, *what;
 } rules[] = {
@@ -54,6 +55,13 @@ static const struct {
      "d.flight_delivery "
      "WHERE d.flight_delivery <> 0 AND b.id IS NULL",
      "a device without the body of its flight"},
+    {"SELECT 1 FROM name n LEFT JOIN device d ON d.id = n.device "
+     "WHERE d.id IS NULL OR n.path NOT IN (d.key, '/' || d.owner || '/' || d.key)",
+     "a name of no device, or of another"},
+    {"SELECT 1 FROM device d LEFT JOIN name n ON n.path = d.key LEFT JOIN name o "
+     "ON o.path = '/' || d.owner || '/' || d.key WHERE n.device <> d.id OR o.device <> d.id "
+     "OR (d.id <= " SWEEP_MARK " AND (n.path IS NULL OR o.path IS NULL))",
+     "a device that its name does not lead to"},
 };
 
 /* Run one query whose first row, if any, is bad news, unless it is the text "ok". */

@@ -1,4 +1,4 @@
-/* Inside of store_sqlite: shared by store_sqlite.c (file, turns, errors), _read.c, _keys.c, _log.c, _write.c, _expire.c and _backup.c.
+/* Inside of store_sqlite: shared by store_sqlite.c (file, turns, errors), _names.c, _read.c, _keys.c, _log.c, _write.c, _expire.c and _backup.c.
  * Nobody else includes it. The tables stand in store_sqlite_schema.h. */
 #ifndef ADAPTERS_STORE_SQLITE_INNER_H
 #define ADAPTERS_STORE_SQLITE_INNER_H
@@ -15,10 +15,16 @@ enum statement {
         STATEMENT_COUNT
 };
 
+#define PATH_MAX_BYTES (1 + OWNER_MAX_BYTES + 1 + KEY_MAX_BYTES)
+
 /* What memory knows of the tables. Follows the turn; a rollback brings back what held before it. */
 struct mirror {
     int64_t next_log_id;
     int64_t live_count[WORK_COUNT]; /* devices (notices) of realm live in each work state */
+    int64_t last_device_id;
+    int64_t tail_count;                  /* paths in the tail, two of each name */
+    char sweep_path[PATH_MAX_BYTES + 1]; /* the sweep is behind this one */
+    int64_t sweep_unnoted;               /* paths moved since it was noted where the sweep is */
 };
 
 /* The parts of a device's row that a commit needs besides the version: remembered from the last reads, since every
@@ -53,6 +59,7 @@ struct store_sqlite {
     struct seen seen[SEEN_COUNT];
     unsigned seen_next;
     struct kept_keys kept;
+    int64_t tail_names;         /* so many may wait; 0 = by how many devices there are */
     int wal_pages;              /* in the WAL now */
     int calm_pages, busy_pages; /* so many are carried over after a small turn, after a large one */
     int64_t expire_log_after, expire_started_at_ms; /* store_sqlite_expire.c */
@@ -91,6 +98,17 @@ struct str column_str(struct call *, sqlite3_stmt *, int at); /* a copy */
 /* 64 hex digits are stored as 32 bytes. */
 void bind_sha(struct call *, sqlite3_stmt *, int at, struct str hex);
 struct str column_sha(struct call *, sqlite3_stmt *, int at);
+
+/* --- store_sqlite_names.c ------------------------------------------------------------------------- */
+/* Where the lists of an owner have a device. */
+struct str store_sqlite_owner_path(struct call *, struct str owner, struct str key);
+/* A device that was just written gets its name. */
+MUST enum rc store_sqlite_add_name(struct store_sqlite *, struct call *, const struct device *,
+                                   int64_t device_id);
+/* Before the COMMIT: if too many names wait in memory, move about as many as the turn added to the disk. */
+MUST enum rc store_sqlite_sweep(struct store_sqlite *, struct call *);
+/* At the start: the names that are not on the disk. */
+MUST enum rc store_sqlite_find_tail(struct store_sqlite *, struct call *);
 
 /* --- store_sqlite_read.c --------------------------------------------------------------------------- */
 extern const struct store_ops store_sqlite_ops;

@@ -3,9 +3,12 @@
  * Walking is in C: one prepared look-up per entry, bounded memory, and gaps need no SQL of their own. */
 #include "adapters/store_sqlite_inner.h"
 
+#include "core/log.h"
+
 /* One step down a device's log: the head of a row, without its text. */
 struct step {
     int64_t id, prev, seq, from_seq, to_seq; /* id 0 = the end */
+    enum entry_kind kind;
 };
 
 static enum rc step_to(struct store_sqlite *self, struct call *call, const struct seen *seen,
@@ -25,8 +28,12 @@ static enum rc step_to(struct store_sqlite *self, struct call *call, const struc
     if (!there || column_i64(row, 2) != seen->id) {
         return store_sqlite_corrupt(self, call, "the log of a device is broken");
     }
-    *ret_step = (struct step){id, column_i64(row, 0), column_i64(row, 1), column_i64(row, 3),
-                              column_i64(row, 4)};
+    *ret_step = (struct step){.id = id,
+                              .prev = column_i64(row, 0),
+                              .seq = column_i64(row, 1),
+                              .from_seq = column_i64(row, 3),
+                              .to_seq = column_i64(row, 4),
+                              .kind = (enum entry_kind)column_i64(row, 5)};
     return RC_OK;
 }
 
@@ -97,7 +104,8 @@ static bool is_wanted(const struct wanted *wanted, const struct step *step)
 /* Rows of the wanted entries in the order of the page. Oldest first, the last limit + 1 rows of the walk are the
  * first ones of the page: a ring keeps them. */
 static enum rc collect(struct store_sqlite *self, struct call *call, const struct seen *seen,
-                       const struct wanted *wanted, int64_t *ret_ids, int *ret_count)
+                       const struct wanted *wanted, int64_t *ret_ids, int *ret_count,
+                       int64_t *ret_newest_id)
 {
     size_t room = (size_t)wanted->limit + 1, found = 0;
     int64_t *ring = arena_array(call->arena, int64_t, room);
@@ -105,6 +113,10 @@ static enum rc collect(struct store_sqlite *self, struct call *call, const struc
     TRY(step_to(self, call, seen, seen->log_head, &step));
     while (step.id != 0 && step.seq >= wanted->from_seq) {
         if (is_wanted(wanted, &step)) {
+            if (wanted->covers >= 0 && entry_ends(step.kind)) {
+                found = 0; /* what came after its end is about its neighbours */
+            }
+            *ret_newest_id = found ? *ret_newest_id : step.id;
             ring[found++ % room] = step.id;
             if (wanted->newest_first && found == room) {
                 break;
@@ -127,12 +139,13 @@ static enum rc read_log(struct store *store, struct call *call, struct str key,
     struct entry_page page = {0};
     struct seen seen;
     size_t room = PAGE_MAX_BYTES;
+    int64_t newest_id = 0;
     int count = 0;
     TRY(store_sqlite_enter(self, call));
     TRY(store_sqlite_see(self, call, key, 0, &seen));
     if (seen.id != 0) {
         int64_t *ids = arena_array(call->arena, int64_t, (size_t)wanted->limit + 1);
-        TRY(collect(self, call, &seen, wanted, ids, &count));
+        TRY(collect(self, call, &seen, wanted, ids, &count, &newest_id));
         page.items = arena_array(call->arena, struct entry, (size_t)count);
         for (int i = 0; i < count; i++) {
             size_t bytes = 0, fits = i == 0 ? SIZE_MAX : room;
@@ -145,6 +158,10 @@ static enum rc read_log(struct store *store, struct call *call, struct str key,
             }
             room -= bytes < room ? bytes : room;
             page.count++;
+        }
+        if (page.more && wanted->covers >= 0) { /* what is left out stands before the newest */
+            size_t bytes;
+            TRY(read_entry(self, call, newest_id, SIZE_MAX, &page.items[page.count - 1], &bytes));
         }
     }
     *ret_page = page;

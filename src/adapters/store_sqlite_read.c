@@ -26,6 +26,7 @@ enum { /* where the columns after DEVICE_NUMBERS stand */
        AT_hold_reason,
        AT_log_sha,
        AT_doc,
+       AT_path, /* of a list */
 };
 
 static void read_device(struct call *call, sqlite3_stmt *row, struct device *ret_device,
@@ -126,9 +127,11 @@ static enum rc fill_device_page(struct store_sqlite *self, struct call *call, sq
         if (!there) {
             break;
         }
+        struct str path = {sqlite3_column_blob(row, AT_path),
+                           (size_t)sqlite3_column_bytes(row, AT_path)};
         struct str key = {sqlite3_column_blob(row, AT_key),
                           (size_t)sqlite3_column_bytes(row, AT_key)};
-        if (!str_starts(key, prefix)) {
+        if (!str_starts(path, prefix)) {
             break;
         }
         if (name_is_system(key)) {
@@ -155,17 +158,16 @@ static enum rc device_list(struct store *store, struct call *call, struct str re
     if (prefix.len <= realm.len) {
         prefix = arena_printf(call->arena, STR_FMT "/", STR_ARG(realm));
     }
+    if (owner.len) {
+        prefix = store_sqlite_owner_path(call, owner, prefix);
+        after = after.len ? store_sqlite_owner_path(call, owner, after) : after;
+    }
     TRY(store_sqlite_enter(self, call));
-    TRY(store_sqlite_statement(self, call, owner.len ? SQL_device_list_owner : SQL_device_list,
-                               &row));
+    TRY(store_sqlite_statement(self, call, SQL_device_list, &row));
     bind_str(row, 1,
              str_compare(after, prefix) > 0 ? after
                                             : prefix); /* one lower bound: an index takes no two */
     bind_str(row, 2, after);
-    if (owner.len) {
-        bind_str(row, 3, realm);
-        bind_str(row, 4, owner);
-    }
     return fill_device_page(self, call, row, prefix, limit, ret_page);
 }
 

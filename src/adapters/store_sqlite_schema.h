@@ -4,7 +4,8 @@
  * STORE_SQLITE_SCHEMA, extend the list of columns below. An older program refuses a newer file.
  * Numbers of kinds, work states, ends and roles are stored as the enums of core/model.h: the asserts below hold them.
  *
- * Why this shape: rows are appended in order of their ids; what would need a second random index does without one.
+ * Why this shape: rows are appended in order of their ids; what would need a second random index does without one, and
+ * names come into theirs in order (name, tail, sweep: store_sqlite_names.c).
  * log.prev = the row of the device's entry before: history and hash chain without an index. The newest entry of
  * a device is never deleted, so row ids of log are never used again, and a prev that is missing is a gap left by
  * retention; below a gap only entry 0 is left (device.log_first). */
@@ -42,8 +43,9 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
         "log_head INTEGER NOT NULL, log_first INTEGER NOT NULL, created_at_ms INTEGER NOT NULL, realm TEXT NOT NULL, " \
         "owner TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, downstream_ref TEXT NOT NULL, hold_reason TEXT NOT NULL, " \
         "log_sha BLOB NOT NULL, doc TEXT NOT NULL) STRICT;" \
-    "CREATE UNIQUE INDEX device_key ON device(key);" \
-    "CREATE INDEX device_owner ON device(realm, owner, key);" \
+    "CREATE TABLE name(path TEXT PRIMARY KEY, device INTEGER NOT NULL) STRICT, WITHOUT ROWID;" \
+    "CREATE TABLE sweep(path TEXT PRIMARY KEY, device INTEGER NOT NULL) STRICT, WITHOUT ROWID;" \
+    "INSERT INTO sweep VALUES('', 0);" \
     "CREATE INDEX device_work ON device(work, at_ms) WHERE work <> 0;" \
     "CREATE TABLE log(id INTEGER PRIMARY KEY, prev INTEGER NOT NULL, device INTEGER NOT NULL, seq INTEGER NOT NULL, " \
         "kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, " \
@@ -65,6 +67,7 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
         "deleted_at_ms INTEGER NOT NULL, last_used_day INTEGER NOT NULL) STRICT, WITHOUT ROWID;" \
     "CREATE TABLE ping(id INTEGER PRIMARY KEY CHECK(id = 1), at_ms INTEGER NOT NULL) STRICT;"
 #define SCHEMA_STEPS SCHEMA_1
+#define SCHEMA_IN_MEMORY "CREATE TEMP TABLE tail(path TEXT PRIMARY KEY, device INTEGER NOT NULL) STRICT, WITHOUT ROWID"
 
 /* Columns in the order in which store_sqlite_read.c takes them. */
 #define DEVICE_COLUMNS DEVICE_NUMBERS(COLUMN_AND) \
@@ -73,6 +76,13 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
     "prev, seq, device, kind, at_ms, from_seq, to_seq, delivery, ended, notice_at_ms, sha, \"by\", request_id, data"
 #define KEY_COLUMNS \
     "id, version, role, owner, realm, label, sha_0, expires_at_ms_0, sha_1, expires_at_ms_1, created_at_ms, deleted_at_ms, last_used_day"
+
+/* A path is in one of the two; most are on the disk. */
+#define DEVICE_OF_PATH "coalesce((SELECT device FROM name WHERE path = ?1), (SELECT device FROM tail WHERE path = ?1))"
+#define SWEEP_MARK "(SELECT device FROM sweep WHERE path = '')"
+/* Two lists in order are merged, nothing is sorted. The join stays inside: outside, the order would be lost. */
+#define LIST_OF(table) \
+    "SELECT " DEVICE_COLUMNS ", path FROM " table " CROSS JOIN device ON id = device WHERE path >= ?1 AND path <> ?2"
 
 /* `work <> 0` is repeated in every query on work: else SQLite does not use the partial index. `+realm` keeps it from
  * taking the index by owner instead. A page of work may begin between two devices of one moment, and a whole window's
@@ -83,18 +93,29 @@ _Static_assert(ROLE_CUSTOMER == 1 && ROLE_OPERATOR == 2, "api_key.role");
     X(ping, "INSERT INTO ping(id, at_ms) VALUES(1, ?) ON CONFLICT(id) DO UPDATE SET at_ms = excluded.at_ms") \
     X(newest, "SELECT id, at_ms FROM log ORDER BY id DESC LIMIT 1") \
     \
-    X(device_get, "SELECT " DEVICE_COLUMNS " FROM device WHERE key = ?") \
-    X(device_see, "SELECT id, version, seq, log_head, log_first, work FROM device WHERE key = ?") \
-    X(device_list, "SELECT " DEVICE_COLUMNS " FROM device WHERE key >= ?1 AND key <> ?2 ORDER BY key") \
-    X(device_list_owner, "SELECT " DEVICE_COLUMNS " FROM device WHERE realm = ?3 AND owner = ?4 AND key >= ?1 AND key <> ?2 ORDER BY key") \
+    X(device_get, "SELECT " DEVICE_COLUMNS " FROM device WHERE id = " DEVICE_OF_PATH) \
+    X(device_see, "SELECT id, version, seq, log_head, log_first, work FROM device WHERE id = " DEVICE_OF_PATH) \
+    X(device_list, LIST_OF("name") " UNION ALL " LIST_OF("tail") " ORDER BY path") \
     X(device_scan, "SELECT " DEVICE_COLUMNS " FROM device WHERE id > ? ORDER BY id LIMIT ?") \
     X(device_add, "INSERT INTO device(" DEVICE_NUMBERS(COLUMN_AND) "log_head, downstream_ref, hold_reason, log_sha, doc, " \
                   "log_first, created_at_ms, realm, owner, key, name) " \
-                  "VALUES(" DEVICE_NUMBERS(COLUMN_MARK) "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(key) DO NOTHING") \
+                  "VALUES(" DEVICE_NUMBERS(COLUMN_MARK) "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(device_set, "UPDATE device SET " DEVICE_NUMBERS(COLUMN_SET) "log_head = ?, downstream_ref = ?, hold_reason = ?, " \
                   "log_sha = ?, doc = ? WHERE id = ? AND version = ?") \
     \
-    X(log_step, "SELECT prev, seq, device, from_seq, to_seq FROM log WHERE id = ?") \
+    X(tail_add, "INSERT INTO tail(path, device) VALUES(?, ?)") \
+    X(tail_end, "SELECT path FROM tail WHERE path > ? ORDER BY path LIMIT 1 OFFSET ?") \
+    X(tail_move, "INSERT OR FAIL INTO name(path, device) SELECT path, device FROM tail WHERE path > ?1 AND path <= ?2") \
+    X(tail_cut, "DELETE FROM tail WHERE path > ?1 AND path <= ?2") \
+    X(tail_fill, "INSERT INTO tail(path, device) SELECT key, id FROM device WHERE id > " SWEEP_MARK \
+                 " UNION ALL SELECT '/' || owner || '/' || key, id FROM device WHERE id > " SWEEP_MARK " ORDER BY 1") \
+    X(tail_known, "DELETE FROM tail WHERE EXISTS(SELECT 1 FROM name WHERE name.path = tail.path)") \
+    X(sweep_get, "SELECT path, coalesce((SELECT max(id) FROM device), 0) FROM sweep ORDER BY device DESC LIMIT 1") \
+    X(sweep_pass, "DELETE FROM sweep WHERE path > ?1 AND path <= ?2 RETURNING device") \
+    X(sweep_mark, "UPDATE sweep SET device = max(device, ?2) WHERE path = ?1") \
+    X(sweep_note, "INSERT INTO sweep(path, device) VALUES(?, ?)") \
+    \
+    X(log_step, "SELECT prev, seq, device, from_seq, to_seq, kind FROM log WHERE id = ?") \
     X(log_get, "SELECT " ENTRY_COLUMNS " FROM log WHERE id = ?") \
     X(log_add, "INSERT INTO log(" ENTRY_COLUMNS ", id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(log_end, "UPDATE log SET ended = ? WHERE id = ? AND ended = 0") \

@@ -1,8 +1,7 @@
 /* The one write of store_sqlite, and the two small ones beside it.
  *
  * A refused commit has written nothing: all guards are reads in the same transaction, made before the first
- * row is written (a new device's guard is its own insert, which does nothing if the key is taken). So a turn
- * needs no savepoints. Any other error makes the whole turn void. */
+ * row is written. So a turn needs no savepoints. Any other error makes the whole turn void. */
 #include "adapters/store_sqlite_inner.h"
 
 #include <sqlite3.h>
@@ -13,7 +12,7 @@ static bool is_live(struct str key)
 }
 
 static enum rc write_device(struct store_sqlite *self, struct call *call,
-                            const struct change *change, struct seen *seen, bool *ret_written)
+                            const struct change *change, struct seen *seen)
 {
     const struct device *device = change->device;
     bool is_new = change->expect_version == 0;
@@ -46,11 +45,12 @@ static enum rc write_device(struct store_sqlite *self, struct call *call,
         bind_i64(row, ++at, change->expect_version);
     }
     TRY(store_sqlite_run(self, call, row));
-    *ret_written = sqlite3_changes(self->db) == 1;
-    if (is_new && *ret_written) {
-        seen->id = sqlite3_last_insert_rowid(self->db);
+    assert(sqlite3_changes(self->db) == 1); /* its version was guarded */
+    if (!is_new) {
+        return RC_OK;
     }
-    return RC_OK;
+    seen->id = sqlite3_last_insert_rowid(self->db);
+    return store_sqlite_add_name(self, call, device, seen->id);
 }
 
 static enum rc add_notice(struct store_sqlite *self, struct call *call, int64_t at_ms,
@@ -199,13 +199,14 @@ static enum rc guard(struct store_sqlite *self, struct call *call, const struct 
             return RC_CONFLICT;
         }
     }
-    if (change->device && change->expect_version > 0) {
+    if (change->device) {
         TRY(store_sqlite_see(self, call, change->device->key, change->expect_version,
                              &ret_guarded->before));
-        if (ret_guarded->before.id == 0 || ret_guarded->before.version != change->expect_version) {
+        if (ret_guarded->before.version != change->expect_version) {
             return RC_CONFLICT;
         }
-        assert(ret_guarded->before.seq + (int64_t)change->entry_count == change->device->seq);
+        assert(change->expect_version == 0 ||
+               ret_guarded->before.seq + (int64_t)change->entry_count == change->device->seq);
     }
     return RC_OK;
 }
@@ -216,13 +217,9 @@ static enum rc write_device_rows(struct store_sqlite *self, struct call *call,
 {
     const struct device *device = change->device;
     struct seen seen = *before;
-    bool written = false, live = is_live(device->key);
+    bool live = is_live(device->key);
     int64_t prev = before->log_head;
-    TRY(write_device(self, call, change, &seen, &written));
-    if (!written) {
-        assert(change->expect_version == 0); /* any other version was guarded by the read */
-        return RC_CONFLICT;
-    }
+    TRY(write_device(self, call, change, &seen));
     for (size_t i = 0; i < change->entry_count; i++) {
         int64_t id = self->mirror.next_log_id;
         TRY(write_entry(self, call, seen.id, prev, live, &change->entries[i]));

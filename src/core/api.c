@@ -177,9 +177,13 @@ static enum rc check_route(struct exchange *exchange, struct str allow)
     const struct route *route = exchange->route;
     struct call *call = exchange->call;
     if (!route) {
-        return allow.len ? call_refuse(call, PROBLEM_method_not_allowed, STR_FMT " are allowed",
+        struct str method = exchange->request->method;
+        return allow.len ? call_refuse(call, PROBLEM_method_not_allowed,
+                                       "this path takes no " STR_FMT ", only " STR_FMT,
+                                       STR_ARG(str_head(method, method.len < 32 ? method.len : 32)),
                                        STR_ARG(allow))
-                         : RC_NOT_FOUND;
+                         : call_why(call, RC_NOT_FOUND, "no route has the path " STR_FMT,
+                                    STR_ARG(exchange->path));
     }
     if (!route->open && !(route->roles & 1U << exchange->principal.role)) {
         return call_refuse(call, PROBLEM_forbidden, "only operators may do this");
@@ -197,6 +201,9 @@ static enum rc lead_through(struct exchange *exchange, struct str *ret_allow)
         exchange->response->operation = str_of(exchange->route->operation_id);
     }
     TRY(authenticate(exchange));
+    if (target_rc == RC_OK) {
+        exchange->call->why[0] = '\0'; /* what stands there is not about the request */
+    }
     TRY(target_rc);
     TRY(check_route(exchange, *ret_allow));
     TRY(api_request_headers(exchange));
@@ -266,12 +273,23 @@ static enum rc answer_refused(struct exchange *exchange)
     return RC_OK;
 }
 
-/* Unknown and foreign are one answer, to the byte but for the request's id. */
-static void answer_problem(struct exchange *exchange, enum problem problem)
+static void answer_problem(struct exchange *exchange, enum problem problem, struct str detail)
 {
     exchange->call->problem = problem;
     exchange->call->item_count = 0;
-    api_problem(exchange->call, problem, STR_NONE, exchange->response);
+    api_problem(exchange->call, problem, detail, exchange->response);
+}
+
+/* Unknown and foreign are one answer, to the byte but for the request's id: what was asked is all that it is made of. */
+static void answer_missing(struct exchange *exchange)
+{
+    struct call *call = exchange->call;
+    struct str what = str_of(call->why);
+    if (!what.len && exchange->asked_name.len) {
+        what = arena_printf(call->arena, "there is no device " STR_FMT,
+                            STR_ARG(text_trim(exchange->asked_name)));
+    }
+    answer_problem(exchange, PROBLEM_not_found, what);
 }
 
 enum rc api_handle(struct world *world, struct call *call, const struct request *request,
@@ -292,14 +310,14 @@ enum rc api_handle(struct world *world, struct call *call, const struct request 
     case RC_OK:
         return RC_OK;
     case RC_NOT_FOUND:
-        answer_problem(&exchange, PROBLEM_not_found);
+        answer_missing(&exchange);
         return RC_OK;
     case RC_BUSY:
     case RC_CONFLICT:
-        answer_problem(&exchange, PROBLEM_store_busy);
+        answer_problem(&exchange, PROBLEM_store_busy, STR_NONE);
         return RC_BUSY;
     default:
-        answer_problem(&exchange, PROBLEM_internal);
+        answer_problem(&exchange, PROBLEM_internal, STR_NONE);
         return RC_BROKEN;
     }
 }

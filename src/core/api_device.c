@@ -3,6 +3,7 @@
  * keeps is rendered by the same functions just before the commit. */
 #include "base/text.h"
 #include "core/api_parts.h"
+#include "core/deliver.h"
 #include "core/document.h"
 #include "core/name.h"
 #include "core/window.h"
@@ -133,6 +134,7 @@ enum rc api_update_device(struct exchange *exchange)
     TRY(name_device_key(call, exchange->principal.realm,
                         api_request_member(exchange, "device_name")->text, STR("/device_name"),
                         &name, &new.key));
+    exchange->asked_name = api_request_member(exchange, "device_name")->text;
     TRY(document_check(call, api_request_member(exchange, "attributes")->object, STR("/attributes"),
                        true, &new.patch));
     if (exchange->if_match.len && memchr(exchange->if_match.s, ',', exchange->if_match.len)) {
@@ -201,34 +203,13 @@ enum rc api_list_devices(struct exchange *exchange)
 }
 
 /* --- pending ------------------------------------------------------------------------------------------------------ */
-/* What a delivery would differ from, as the lease judges it; "" = nothing known: in full. */
-static enum rc pending_base(struct exchange *exchange, const struct device *device,
-                            struct str *ret_base)
-{
-    const struct downstream *downstream = world_downstream(exchange->world, device->realm);
-    struct body body;
-    *ret_base = STR_NONE;
-    if (!device->base || device->resend_all) {
-        return RC_OK;
-    }
-    enum rc rc =
-        store_body_get(exchange->world->store, exchange->call, device->key, device->base, &body);
-    if (rc != RC_OK) {
-        return call_why(exchange->call, rc == RC_NOT_FOUND ? RC_BROKEN : rc, "the base's body");
-    }
-    if (body.mapping_version == downstream->mapping_version) {
-        *ret_base = body.target;
-    }
-    return RC_OK;
-}
-
 /* The body, or what cannot be mapped; a refusal here is part of the answer, not of the request. */
 static enum rc pending_body(struct exchange *exchange, const struct device *device,
                             yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
     struct call *call = exchange->call;
     struct str base, bytes = STR_NONE;
-    TRY(pending_base(exchange, device, &base));
+    TRY(deliver_known_base(exchange->world, call, device, &base));
     bool waits =
         device->pending_count > 0 || device->work == WORK_OPEN || device->work == WORK_DEAD;
     enum rc rc = !waits ? RC_OK

@@ -36,6 +36,7 @@ struct exchange {
     struct str if_match;   /* raw; "" = none */
     struct repeat *repeat; /* NULL: no Idempotency-Key */
     struct repeat repeat_room;
+    struct str asked_name; /* of the device that the request is about, as it was asked; "" = none */
     struct str current_key; /* the device that a 409 or 412 tells about; "" = none */
 };
 

@@ -209,7 +209,9 @@ static enum rc check_path(struct exchange *exchange)
                                 ? read_integer(exchange->call, field, value->text, &value->number)
                                 : broken_rule(exchange->call, field, value->text);
         if (broken.len && field->checked_by == CHECKED_BY_TYPE) {
-            return RC_NOT_FOUND;
+            bool is_update = strcmp(field->name, "seq") == 0;
+            return call_why(exchange->call, RC_NOT_FOUND, "there is no %s " STR_FMT,
+                            is_update ? "update" : "key", STR_ARG(value->text));
         }
     }
     return RC_OK;
@@ -282,8 +284,9 @@ enum rc api_request_parameters(struct exchange *exchange)
 enum rc api_request_device_key(struct exchange *exchange, struct str *ret_key)
 {
     struct str name;
-    return name_device_key(exchange->call, exchange->principal.realm,
-                           api_request_path(exchange, "name")->text, STR(""), &name, ret_key);
+    exchange->asked_name = api_request_path(exchange, "name")->text;
+    return name_device_key(exchange->call, exchange->principal.realm, exchange->asked_name, STR(""),
+                           &name, ret_key);
 }
 
 /* --- headers --------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * system's log. Work lists may lag behind the store: each device is read again before it is shown or changed. */
 #include "core/api_parts.h"
 #include "core/name.h"
+#include "core/window.h"
 #include "core/work.h"
 
 #define CHUNK 16            /* devices read before the page's bytes are looked at again */
@@ -162,9 +163,10 @@ static void add_backlog(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct 
     }
 }
 
-/* How long the deliveries of all open devices take: the pace is the slower of calls per second and calls at once. */
+/* How long the deliveries of all open devices take: the pace is the slower of calls per second and calls at once.
+ * starts_at_ms 0: nothing is open, or only an operator can let it start. */
 static void add_estimate(const struct settings *settings, yyjson_mut_doc *doc, yyjson_mut_val *root,
-                         int64_t device_count)
+                         int64_t device_count, int64_t starts_at_ms)
 {
     int64_t per_hour = settings->downstream_concurrency * 3600000 / SEND_TYPICAL_MS;
     if (settings->downstream_rps) {
@@ -173,7 +175,18 @@ static void add_estimate(const struct settings *settings, yyjson_mut_doc *doc, y
     yyjson_mut_val *object = json_add_obj(doc, root, "estimate");
     json_add_i64(doc, object, "device_count", device_count);
     json_add_i64(doc, object, "devices_per_hour", per_hour);
-    json_add_i64(doc, object, "seconds", (device_count * 3600 + per_hour - 1) / per_hour);
+    int64_t seconds = (device_count * 3600 + per_hour - 1) / per_hour;
+    json_add_i64(doc, object, "seconds", seconds);
+    json_add_time(doc, object, "starts_at", starts_at_ms);
+    json_add_time(doc, object, "done_at", starts_at_ms ? starts_at_ms + seconds * 1000 : 0);
+}
+
+/* The earliest moment at which an open device may start: its own time has come, and nothing stops them all. */
+static int64_t starts_at(const struct work_counts *counts, int64_t blocked_until_ms)
+{
+    int64_t at_ms = counts->earliest_at_ms[WORK_OPEN];
+    bool waits = counts->count[WORK_OPEN] && at_ms < TIME_NEVER_MS;
+    return waits && blocked_until_ms < TIME_NEVER_MS ? max_i64(at_ms, blocked_until_ms) : 0;
 }
 
 static void answer_downstream(struct exchange *exchange, const struct breaker *breaker,
@@ -182,14 +195,20 @@ static void answer_downstream(struct exchange *exchange, const struct breaker *b
     struct call *call = exchange->call;
     yyjson_mut_doc *doc = json_doc(call->arena);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    int64_t until_ms;
+    enum block block = breaker_blocks(breaker, call->now_ms, &until_ms);
+    bool blocked = block != BLOCK_nothing, paused = breaker->pause_until_ms > call->now_ms;
+    api_json_text(doc, root, "blocked_on", blocked ? str_of(block_name(block)) : STR_NONE);
+    json_add_time(doc, root, "blocked_until", blocked && until_ms < TIME_NEVER_MS ? until_ms : 0);
     add_breaker(doc, root, breaker);
-    json_add_time(doc, root, "paused_until",
-                  breaker->pause_until_ms > call->now_ms ? breaker->pause_until_ms : 0);
+    json_add_time(doc, root, "paused_until", paused ? breaker->pause_until_ms : 0);
+    api_json_text(doc, root, "pause_reason", paused ? breaker->pause_reason : STR_NONE);
     json_add_time(doc, root, "clock_hold_until",
                   breaker->clock_hold_until_ms > call->now_ms ? breaker->clock_hold_until_ms : 0);
     json_add_bool(doc, root, "unproven", breaker->unproven);
     add_backlog(doc, root, counts);
-    add_estimate(exchange->world->settings, doc, root, counts->count[WORK_OPEN]);
+    add_estimate(exchange->world->settings, doc, root, counts->count[WORK_OPEN],
+                 starts_at(counts, until_ms));
     api_json_answer(exchange, 200, doc);
 }
 

@@ -349,7 +349,7 @@ static enum rc key_alive(struct world *world, struct call *call, struct str id, 
     struct key key;
     TRY(store_key_get(world->store, call, id, &key));
     if (key.version == 0 || key.deleted_at_ms) {
-        return RC_NOT_FOUND;
+        return call_why(call, RC_NOT_FOUND, "there is no key " STR_FMT, STR_ARG(id));
     }
     *ret_key = key;
     return RC_OK;

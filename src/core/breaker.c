@@ -23,6 +23,7 @@ static void breaker_read(struct breaker *breaker, yyjson_val *doc)
     breaker->asked = json_member_bool(doc, "asked", false);
     breaker->code = json_member_str(doc, "code", STR_NONE);
     breaker->detail = json_member_str(doc, "detail", STR_NONE);
+    breaker->pause_reason = json_member_str(doc, "pause_reason", STR_NONE);
     breaker->proven_sha = json_member_str(doc, "proven_sha", STR_NONE);
     breaker->refused_sha = json_member_str(doc, "refused_sha", STR_NONE);
 }
@@ -39,6 +40,7 @@ static struct str breaker_write(struct call *call, const struct breaker *breaker
     json_add_bool(doc, root, "asked", breaker->asked);
     json_add_str(doc, root, "code", breaker->code);
     json_add_str(doc, root, "detail", breaker->detail);
+    json_add_str(doc, root, "pause_reason", breaker->pause_reason);
     json_add_str(doc, root, "proven_sha", breaker->proven_sha);
     json_add_str(doc, root, "refused_sha", breaker->refused_sha);
     return json_write_mut(call->arena, doc);
@@ -106,6 +108,17 @@ static struct str action_data(struct call *call, const char *action, struct str 
     return json_write_mut(call->arena, doc);
 }
 
+static struct str pause_data(struct call *call, const struct outcome *outcome, int64_t until_ms)
+{
+    yyjson_mut_doc *doc = json_doc(call->arena);
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    json_add_str(doc, root, "action", STR("downstream_paused"));
+    json_add_str(doc, root, "code", outcome->code);
+    json_add_str(doc, root, "reason", outcome->detail);
+    json_add_time(doc, root, "until", until_ms);
+    return json_write_mut(call->arena, doc);
+}
+
 /* --- judging ---------------------------------------------------------------------------------------- */
 enum block breaker_blocks(const struct breaker *breaker, int64_t now_ms, int64_t *ret_at_ms)
 {
@@ -167,10 +180,32 @@ enum rc breaker_lease(struct world *world, struct call *call, struct str realm,
     return RC_OK;
 }
 
-static void rest(struct breaker *breaker, const struct call *call, const struct outcome *outcome)
+static int64_t rest_until(const struct call *call, const struct outcome *outcome)
 {
-    int64_t until = min_i64(outcome->pause_until_ms, call->now_ms + BREAKER_PAUSE_MAX_MS);
-    breaker->pause_until_ms = max_i64(breaker->pause_until_ms, until);
+    return min_i64(outcome->pause_until_ms, call->now_ms + BREAKER_PAUSE_MAX_MS);
+}
+
+/* The downstream asks for rest. Said when it begins; that it grows is the same news. */
+static void rest(struct call *call, struct breaker *breaker, struct draft *draft,
+                 const struct outcome *outcome)
+{
+    int64_t until_ms = rest_until(call, outcome);
+    if (until_ms <= max_i64(breaker->pause_until_ms, call->now_ms)) {
+        return;
+    }
+    if (breaker->pause_until_ms <= call->now_ms) {
+        (void)log_add(call, draft, STR("system"), ENTRY_action,
+                      pause_data(call, outcome, until_ms));
+        call->tallies[TALLY_downstream_paused]++;
+    }
+    breaker->pause_until_ms = until_ms;
+    breaker->pause_reason = outcome->detail.len ? outcome->detail : outcome->code;
+}
+
+static void rest_ends(struct breaker *breaker)
+{
+    breaker->pause_until_ms = 0;
+    breaker->pause_reason = STR_NONE;
 }
 
 /* Closed no longer: an entry that operators are told of when the state changes. */
@@ -210,6 +245,9 @@ static void breaker_close(struct call *call, struct breaker *breaker, struct dra
                       action_data(call, action, STR_NONE, STR_NONE));
         breaker->since_ms = call->now_ms;
     }
+    if (breaker->asked) { /* an operator wants to go on, and it works */
+        rest_ends(breaker);
+    }
     breaker->state = BREAKER_CLOSED;
     breaker->refused_count = 0;
     breaker->code = breaker->detail = breaker->refused_sha = STR_NONE;
@@ -230,7 +268,7 @@ static enum rc settle_once(struct world *world, struct call *call, const struct 
         return RC_NOT_DUE;
     }
     breaker_begin(call, lease->realm, &breaker, &draft);
-    rest(&breaker, call, outcome);
+    rest(call, &breaker, &draft, outcome);
     if (outcome->class == OUTCOME_EFFECT || outcome->class == OUTCOME_SAME) {
         breaker_close(call, &breaker, &draft, sha);
     } else {
@@ -242,8 +280,11 @@ static enum rc settle_once(struct world *world, struct call *call, const struct 
 enum rc breaker_settle(struct world *world, struct call *call, const struct lease *lease,
                        const struct outcome *outcome)
 {
+    int64_t tallies[TALLY_COUNT];
     enum rc rc = RC_CONFLICT;
+    memcpy(tallies, call->tallies, sizeof(tallies));
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
+        memcpy(call->tallies, tallies, sizeof(tallies));
         rc = settle_once(world, call, lease, outcome);
     }
     return rc == RC_CONFLICT ? RC_BUSY : rc;
@@ -257,17 +298,17 @@ static enum rc note_once(struct world *world, struct call *call, struct str real
     struct draft draft;
     TRY(breaker_get(world, call, realm, &breaker));
     int64_t refused = outcome->refused ? breaker.refused_count + 1 : 0;
-    int64_t pause = min_i64(outcome->pause_until_ms, call->now_ms + BREAKER_PAUSE_MAX_MS);
     bool stop = outcome->class == OUTCOME_STOP;
     bool open = stop || refused >= BREAKER_REFUSALS_MAX;
     bool worse = open && (breaker.state == BREAKER_CLOSED ||
                           (stop && outcome->auth && breaker.state != BREAKER_STOPPED));
-    if (!worse && pause <= breaker.pause_until_ms && refused == breaker.refused_count) {
+    if (!worse && rest_until(call, outcome) <= breaker.pause_until_ms &&
+        refused == breaker.refused_count) {
         return RC_OK;
     }
     breaker_begin(call, realm, &breaker, &draft);
     breaker.refused_count = refused;
-    rest(&breaker, call, outcome);
+    rest(call, &breaker, &draft, outcome);
     if (worse) {
         breaker_open(call, &breaker, &draft, outcome,
                      world_downstream(world, realm)->credentials_sha);
@@ -278,8 +319,11 @@ static enum rc note_once(struct world *world, struct call *call, struct str real
 enum rc breaker_note(struct world *world, struct call *call, struct str realm,
                      const struct outcome *outcome)
 {
+    int64_t tallies[TALLY_COUNT];
     enum rc rc = RC_CONFLICT;
+    memcpy(tallies, call->tallies, sizeof(tallies));
     for (int i = 0; i < CONFLICT_TRIES && rc == RC_CONFLICT; i++) {
+        memcpy(call->tallies, tallies, sizeof(tallies)); /* of a try that was refused */
         rc = note_once(world, call, realm, outcome);
     }
     return rc == RC_CONFLICT ? RC_BUSY : rc;
@@ -296,8 +340,16 @@ static enum rc action_apply(struct call *call, struct breaker *breaker, struct d
         return RC_OK;
     }
     if (str_is(action, "resume")) {
+        if (!breaker->held && breaker->pause_until_ms <= call->now_ms) {
+            return call_refuse(call, PROBLEM_wrong_state,
+                               "the downstream is neither held nor has it asked for rest");
+        }
         if (!breaker->held) {
-            return call_refuse(call, PROBLEM_wrong_state, "the downstream is not held");
+            rest_ends(breaker);
+            if (record->work == WORK_OPEN) { /* the probe had waited for the end of the rest */
+                record->at_ms = min_i64(record->at_ms, call->now_ms);
+                call_wake(call, record->key, record->at_ms);
+            }
         }
         record->hold_reason = STR_NONE;
         breaker->held = false;
@@ -342,6 +394,11 @@ enum rc breaker_clock(struct world *world, struct call *call, struct str realm, 
         TRY(breaker_get(world, call, realm, &breaker));
         breaker_begin(call, realm, &breaker, &draft);
         breaker.clock_hold_until_ms = call->now_ms + world->settings->window_ms;
+        breaker.pause_until_ms =
+            min_i64(breaker.pause_until_ms, call->now_ms + BREAKER_PAUSE_MAX_MS);
+        if (draft.device.work == WORK_OPEN) {
+            draft.device.at_ms = min_i64(draft.device.at_ms, call->now_ms + BREAKER_PROBE_MS);
+        }
         struct entry *entry = log_add(call, &draft, STR("system"), ENTRY_action,
                                       action_data(call, "clock_hold", STR_NONE, why));
         entry->notice_at_ms = call->now_ms;

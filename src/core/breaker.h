@@ -30,6 +30,7 @@ struct breaker {
     bool held;                   /* operators' hold; record.hold_reason says why */
     bool unproven;               /* these credentials have not worked yet: one probe first */
     struct str code, detail;     /* of what opened it */
+    struct str pause_reason;     /* what the downstream said when it asked for rest */
     struct str proven_sha;       /* credentials_sha that worked last */
     struct str refused_sha; /* STOPPED by refused credentials: which; "" = not by credentials */
 };
@@ -40,7 +41,8 @@ MUST enum rc breaker_get(struct world *, struct call *, struct str realm,
 /* Take in what a send, read or probe came to: opens, pauses, counts, closes. Commits only if something changes, and
  * before the device's settle, so that a crash in between leaves it open rather than knocking on a locked door. */
 MUST enum rc breaker_note(struct world *, struct call *, struct str realm, const struct outcome *);
-/* Operator: "hold" | "resume" | "probe". Audited. fails: RC_INVALID wrong_state. */
+/* Operator: "hold" | "resume" (ends a hold, else a rest that the downstream asked for) | "probe" (one that succeeds ends a rest).
+ * Audited. fails: RC_INVALID wrong_state. */
 MUST enum rc breaker_action(struct world *, struct call *, struct str by, struct str action,
                             struct str reason, struct breaker *ret_breaker);
 /* Is the downstream closed to everybody now? out: the block and when to look again, or BLOCK_nothing. */
@@ -52,7 +54,8 @@ MUST enum rc breaker_lease(struct world *, struct call *, struct str realm,
                            struct lease *ret_lease);
 MUST enum rc breaker_settle(struct world *, struct call *, const struct lease *,
                             const struct outcome *);
-/* The home saw the clock step, or starts with a clock before newest_at_ms: hold all starts for one window, audited. */
+/* The home saw the clock step, or starts with a clock before newest_at_ms: hold all starts for one window, audited.
+ * rule: what an earlier clock had set (a rest, the next probe) reaches no further than this one would set it. */
 MUST enum rc breaker_clock(struct world *, struct call *, struct str realm, struct str why);
 /* Write an entry of kind action into the system's log together with a credential (may be NULL). */
 MUST enum rc breaker_audit(struct world *, struct call *, struct str by, struct str data,

@@ -154,6 +154,10 @@ static void check_window(struct replay *replay, struct call *page_call, const st
 {
     yyjson_val *root = NULL;
     int64_t effect_at_ms = 0;
+    /* more than a window before it: that effect's clock was wrong, and when it really was nobody knows (window.c, effect_at) */
+    if (replay->effect_at_ms > entry->at_ms + replay->world->settings->window_ms) {
+        replay->effect_at_ms = 0;
+    }
     if (entry->kind != ENTRY_delivered) {
         return;
     }

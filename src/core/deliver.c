@@ -48,30 +48,40 @@ static void seal(struct world *world, struct call *call, struct draft *draft, st
     draft->change.body = body;
 }
 
-static void lease_fill(struct call *call, const struct device *device, const struct body *body,
-                       enum lease_mode mode, struct lease *lease)
+static void lease_fill(struct world *world, struct call *call, const struct device *device,
+                       const struct body *body, struct lease *lease)
 {
-    *lease =
-        (struct lease){.mode = mode, .realm = device->realm, .key = device->key, .body = *body};
+    const struct settings *settings = world->settings;
+    *lease = (struct lease){.realm = device->realm, .key = device->key, .body = *body};
     lease->device_name = device->name;
     lease->ref = device->downstream_ref;
     lease->trace_id = call->id;
     lease->lease_no = device->flight.lease_no;
     lease->first_sent_at_ms = device->flight.started_at_ms;
+    lease->send_from_at_ms = window_boundary(settings, window_slot(settings, call->now_ms));
     lease->send_before_at_ms = device->flight.send_before_at_ms;
 }
 
+#define POINTERS_KEPT_BYTES (ENTRY_MAX_BYTES / 2)
+
+/* Those that fit: a long name stands in each pointer below it. */
 static struct str pointers_json(struct call *call)
 {
     struct text text;
-    text_open(&text, call->arena, ENTRY_MAX_BYTES / 2);
+    text_open(&text, call->arena, POINTERS_KEPT_BYTES);
     text_add_char(&text, '[');
     for (int i = 0; i < call->item_count; i++) {
-        text_add(&text, i ? STR(",{\"pointer\":") : STR("{\"pointer\":"));
-        text_add_json(&text, call->items[i].pointer);
-        text_add(&text, STR(",\"detail\":"));
-        text_add_json(&text, call->items[i].detail);
-        text_add_char(&text, '}');
+        struct text item;
+        text_open(&item, call->arena, POINTERS_KEPT_BYTES);
+        text_add(&item, i ? STR(",{\"pointer\":") : STR("{\"pointer\":"));
+        text_add_json(&item, call->items[i].pointer);
+        text_add(&item, STR(",\"detail\":"));
+        text_add_json(&item, call->items[i].detail);
+        text_add_char(&item, '}');
+        if (item.full || text.len + item.len >= POINTERS_KEPT_BYTES) {
+            break;
+        }
+        text_add(&text, text_str(&item));
     }
     text_add_char(&text, ']');
     return text_str(&text);
@@ -100,9 +110,8 @@ static enum rc lease_satisfied(struct world *world, struct call *call, struct dr
     return log_commit(world, call, draft);
 }
 
-/* What the downstream is known to hold: the base's target; nothing if the body must be in full. */
-static enum rc known_base(struct world *world, struct call *call, const struct device *device,
-                          struct str *ret_base)
+enum rc deliver_known_base(struct world *world, struct call *call, const struct device *device,
+                           struct str *ret_base)
 {
     struct body base;
     *ret_base = STR_NONE;
@@ -127,7 +136,7 @@ static enum rc lease_open(struct world *world, struct call *call, const struct d
     struct str base;
     struct downstream *downstream = world_downstream(world, device->realm);
     log_begin(&draft, device);
-    TRY(known_base(world, call, device, &base));
+    TRY(deliver_known_base(world, call, device, &base));
     seal(world, call, &draft, &body);
     enum rc rc = downstream_encode(downstream, call, device->name, base, device->doc, &body.bytes);
     if (rc == RC_INVALID) {
@@ -143,7 +152,7 @@ static enum rc lease_open(struct world *world, struct call *call, const struct d
     draft.device.at_ms = draft.device.flight.lease_until_ms;
     draft.device.pending_count = draft.device.pending_bytes = 0;
     TRY(log_commit(world, call, &draft));
-    lease_fill(call, &draft.device, &body, LEASE_SEND, ret_lease);
+    lease_fill(world, call, &draft.device, &body, ret_lease);
     ret_lease->base = base;
     return RC_OK;
 }
@@ -258,7 +267,8 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
         flight->send_before_at_ms = max_i64(flight->send_before_at_ms, before);
     }
     TRY(log_commit(world, call, &draft));
-    lease_fill(call, &draft.device, &body, mode, ret_lease);
+    lease_fill(world, call, &draft.device, &body, ret_lease);
+    ret_lease->mode = mode;
     ret_lease->base = base;
     ret_lease->earlier_sent_at_ms = earlier_at_ms;
     return RC_OK;
@@ -269,9 +279,11 @@ static bool clock_was_wrong(const struct settings *settings, const struct call *
                             struct device *device)
 {
     int64_t latest_ms = call->now_ms + settings->window_ms;
-    if (device->effect_at_ms <= latest_ms && device->due_at_ms <= latest_ms) {
+    bool waits_long = device->not_before_at_ms > call->now_ms + window_longest_wait_ms(settings);
+    if (device->effect_at_ms <= latest_ms && device->due_at_ms <= latest_ms && !waits_long) {
         return false;
     }
+    device->not_before_at_ms = waits_long ? call->now_ms : device->not_before_at_ms;
     device->effect_at_ms = device->effect_at_ms > latest_ms ? call->now_ms : device->effect_at_ms;
     device->due_at_ms = min_i64(device->due_at_ms, window_due(settings, call->now_ms));
     return true;

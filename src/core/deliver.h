@@ -13,6 +13,10 @@
  *          when a later moment is known) · RC_NOT_FOUND · RC_CONFLICT another was faster: leave it · RC_BUSY · RC_BROKEN */
 MUST enum rc deliver_lease(struct world *, struct call *, struct str key, struct lease *ret_lease);
 
+/* What the downstream is known to hold, as a lease judges it: the base's target. out: "" = nothing known: the next body is in full. */
+MUST enum rc deliver_known_base(struct world *, struct call *, const struct device *,
+                                struct str *ret_base);
+
 /* Carry it out; touches no store, may block. The outcome's strings live in call->arena. */
 void deliver_send(struct world *, struct call *, const struct lease *, struct outcome *ret_outcome);
 

@@ -136,7 +136,8 @@ enum rc log_commit(struct world *world, struct call *call, struct draft *draft)
     return rc;
 }
 
-static void pending_take(struct call *call, struct pending *pending, size_t *room,
+/* Copied: the page that holds it goes. */
+static void pending_take(struct arena *arena, struct pending *pending, size_t *room,
                          const struct entry *entry)
 {
     if (entry->kind != ENTRY_update || entry->ended != ENDED_NONE) {
@@ -144,37 +145,47 @@ static void pending_take(struct call *call, struct pending *pending, size_t *roo
     }
     if ((size_t)pending->count == *room) {
         size_t wider = *room ? *room * 2 : 16;
-        pending->updates = arena_grow(call->arena, pending->updates, *room * sizeof(*entry),
-                                      wider * sizeof(*entry));
+        pending->updates =
+            arena_grow(arena, pending->updates, *room * sizeof(*entry), wider * sizeof(*entry));
         *room = wider;
     }
     if (pending->count == 0) {
         pending->first_seq = entry->seq;
         pending->first_at_ms = entry->at_ms;
     }
-    pending->updates[pending->count++] = *entry;
+    struct entry *kept = &pending->updates[pending->count++];
+    *kept = *entry;
+    kept->by = arena_copy(arena, entry->by);
+    kept->request_id = arena_copy(arena, entry->request_id);
+    kept->data = arena_copy(arena, entry->data);
+    kept->sha = arena_copy(arena, entry->sha);
     pending->bytes += (int64_t)entry->data.len;
 }
 
+/* Between two updates there may be any number of tries, each with what the downstream said: only updates are kept. */
 enum rc log_pending(struct world *world, struct call *call, struct str key, int64_t after_seq,
                     int64_t to_seq, struct pending *ret_pending)
 {
+    struct arena scratch, *keep = call->arena;
     struct pending pending = {0};
     size_t room = 0;
     int64_t from_seq = after_seq + 1;
-    while (from_seq <= to_seq) {
-        struct entry_page page;
-        TRY(store_log_list(world->store, call, key, from_seq, to_seq, false, PENDING_PAGE, &page));
-        for (int i = 0; i < page.count; i++) {
-            pending_take(call, &pending, &room, &page.items[i]);
+    enum rc rc = RC_OK;
+    arena_open(&scratch, 0);
+    while (rc == RC_OK && from_seq <= to_seq) {
+        struct entry_page page = {0};
+        call->arena = &scratch;
+        rc = store_log_list(world->store, call, key, from_seq, to_seq, false, PENDING_PAGE, &page);
+        call->arena = keep;
+        for (int i = 0; rc == RC_OK && i < page.count; i++) {
+            pending_take(keep, &pending, &room, &page.items[i]);
         }
-        if (!page.more) {
-            break;
-        }
-        from_seq = page.items[page.count - 1].seq + 1;
+        from_seq = page.more ? page.items[page.count - 1].seq + 1 : to_seq + 1;
+        arena_reset(&scratch);
     }
+    arena_close(&scratch);
     *ret_pending = pending;
-    return RC_OK;
+    return rc;
 }
 
 struct str log_attributes(struct call *call, const struct entry *entry)

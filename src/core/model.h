@@ -136,7 +136,7 @@ struct principal; /* device.h */
     X(devices_created) X(updates_accepted) X(updates_delivered) X(updates_satisfied) X(updates_rejected) X(updates_cancelled) X(updates_dead) \
     X(deliveries_delivered) X(deliveries_satisfied) X(deliveries_rejected) X(deliveries_no_effect) X(deliveries_uncertain) X(deliveries_dead) \
     X(attempts_effect) X(attempts_same) X(attempts_no_effect) X(attempts_stop) X(attempts_unsure) X(attempts_rejected) \
-    X(notices_told) X(notices_given_up) X(breaker_opened) X(leases_lost)
+    X(notices_told) X(notices_given_up) X(breaker_opened) X(downstream_paused) X(leases_lost)
 /* clang-format on */
 enum tally {
 #define X(name) TALLY_##name,

@@ -13,7 +13,8 @@
 #define PUNCTUATION " -_.:+()[],&'@=#!*"
 #define FOLD_ROUNDS_MAX 4
 /* One code point becomes at most 18 (U+FDFA). reencode needs one more. */
-#define FOLD_ROOM ((NAME_MAX_CHARS + 1) * 18 + 1)
+#define FOLD_ROOM(code_count) (((code_count) + 1) * 18 + 1)
+#define FOLD_ROOM_MAX FOLD_ROOM(NAME_MAX_CHARS)
 
 /* --- characters -------------------------------------------------------------------------------- */
 static bool is_letter_or_digit(int32_t code)
@@ -111,11 +112,14 @@ static bool is_ascii(struct str text)
 /* One run of utf8proc; false: the result has no room. */
 static bool transform(struct arena *arena, struct str text, int options, struct str *ret_text)
 {
-    utf8proc_int32_t *codes = arena_array(arena, utf8proc_int32_t, FOLD_ROOM);
+    utf8proc_ssize_t room = text.len < NAME_MAX_CHARS
+                                ? (utf8proc_ssize_t)FOLD_ROOM(text.len)
+                                : FOLD_ROOM_MAX; /* a byte is a code or less */
+    utf8proc_int32_t *codes = arena_array(arena, utf8proc_int32_t, (size_t)room);
     utf8proc_ssize_t count =
         utf8proc_decompose((const utf8proc_uint8_t *)text.s, (utf8proc_ssize_t)text.len, codes,
-                           FOLD_ROOM - 1, (utf8proc_option_t)options);
-    if (count < 0 || count >= FOLD_ROOM) {
+                           room - 1, (utf8proc_option_t)options);
+    if (count < 0 || count >= room) {
         return false;
     }
     utf8proc_ssize_t length = utf8proc_reencode(codes, count, (utf8proc_option_t)options);

@@ -32,15 +32,25 @@ static bool all_wait(struct world *world, struct call *call, const struct breake
     return false;
 }
 
-/* The earliest of a state, due or not: tells when to look again. */
+/* The earliest of a state, due or not: tells when to look again. No open device plans so far ahead as a clock that was
+ * wrong by a day: once nothing else is before them, such ones are woken, and the lease corrects their times. */
 static enum rc look_ahead(struct world *world, struct call *call, enum work state, int shard,
-                          struct plan_result *result)
+                          int room, struct plan_result *result)
 {
     struct work_page page;
+    int64_t latest_ms =
+        call->now_ms + world->settings->window_ms + window_longest_wait_ms(world->settings);
     TRY(store_work_list(world->store, call, state, STR("live"), shard, TIME_NEVER_MS, STR_NONE, 1,
                         &page));
-    if (page.count) {
-        later(result, max_i64(page.items[0].at_ms, call->now_ms + 1));
+    int64_t at_ms = page.count ? page.items[0].at_ms : TIME_NEVER_MS;
+    if (state != WORK_OPEN || at_ms <= latest_ms || at_ms >= TIME_NEVER_MS) {
+        later(result, max_i64(at_ms, call->now_ms + 1));
+        return RC_OK;
+    }
+    TRY(store_work_list(world->store, call, state, STR("live"), shard, TIME_NEVER_MS - 1, STR_NONE,
+                        room, &page));
+    for (int i = 0; i < page.count; i++) {
+        call_wake(call, page.items[i].key, 0);
     }
     return RC_OK;
 }
@@ -69,7 +79,7 @@ static enum rc plan_state(struct world *world, struct call *call,
         result->after = room ? page.after : STR_NONE;
         return RC_OK;
     }
-    return page.count ? RC_OK : look_ahead(world, call, state, request->shard, result);
+    return page.count ? RC_OK : look_ahead(world, call, state, request->shard, room, result);
 }
 
 enum rc plan(struct world *world, struct call *call, const struct plan_request *request,

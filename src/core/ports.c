@@ -137,10 +137,8 @@ enum rc store_log_covering(struct store *store, struct call *call, struct str ke
         assert_entry(entry);
         assert(entry->seq > seq && entry->from_seq <= seq && entry->to_seq >= seq);
         assert(i == 0 || entry->seq > page.items[i - 1].seq);
-        if (entry_ends(entry->kind)) { /* what follows is about its neighbours: it had its end */
-            page.more = false;
-            page.count = i + 1;
-        }
+        /* what follows its end is about its neighbours */
+        assert(i == page.count - 1 || !entry_ends(entry->kind));
     }
     *ret_page = page;
     return RC_OK;
@@ -395,8 +393,9 @@ void downstream_send(struct downstream *downstream, struct call *call, struct wo
     *ret_outcome = (struct outcome){0};
     downstream->ops->send(downstream, call, world, lease, ret_outcome);
     assert_outcome(ret_outcome);
-    /* no byte of a write leaves at or after send_before: the adapter asked the clock just before it */
+    /* no byte of a write leaves outside of its window: the adapter asked the clock just before it */
     assert(ret_outcome->sent_at_ms < lease->send_before_at_ms);
+    assert(ret_outcome->sent_at_ms == 0 || ret_outcome->sent_at_ms >= lease->send_from_at_ms);
 }
 
 void downstream_read_back(struct downstream *downstream, struct call *call, struct world *world,

@@ -29,8 +29,9 @@ MUST enum rc store_device_list(struct store *, struct call *, struct str realm, 
 MUST enum rc store_log_list(struct store *, struct call *, struct str key, int64_t from_seq,
                             int64_t to_seq, bool newest_first, int limit,
                             struct entry_page *ret_page);
-/* 4  The entries after seq whose range from_seq..to_seq holds it, oldest first, up to the first that ends it (entry_ends): its
- *    tries and its end. rule: the gate cuts there; an adapter may stop reading there. */
+/* 4  The entries after seq whose range from_seq..to_seq holds it, oldest first, up to the first that ends it (entry_ends): its tries and
+ *    its end. out: more = the limit or the page's bytes left some out, all of them before the last one: the newest, which decides what
+ *    became of it, is always there. */
 MUST enum rc store_log_covering(struct store *, struct call *, struct str key, int64_t seq,
                                 int limit, struct entry_page *ret_page);
 /* 5  The frozen body of a delivery. fails: RC_NOT_FOUND retention took it (never the base's). */
@@ -144,7 +145,9 @@ struct lease {
     struct str base;                         /* acknowledged document; "" = none */
     struct body body;
     struct str trace_id; /* the call's id: correlation header */
-    int64_t lease_no, first_sent_at_ms, send_before_at_ms;
+    int64_t lease_no, first_sent_at_ms;
+    int64_t send_from_at_ms,
+        send_before_at_ms; /* the window it was leased in; a clock may be set */
     int64_t
         earlier_sent_at_ms; /* RESEND, READ_BACK: latest moment at which an earlier send may have started */
     int64_t refused_count; /* of the breaker when leased */
@@ -167,7 +170,7 @@ struct downstream {
 MUST enum rc downstream_encode(struct downstream *, struct call *, struct str device_name,
                                struct str base, struct str target, struct str *ret_bytes);
 /* Carry a lease out: LEASE_SEND, LEASE_RESEND. May block; touches no store. Strings of the outcome live in call->arena.
- * rule: `now < send_before_at_ms` is checked by the clock immediately before the first byte of every write. */
+ * rule: `send_from_at_ms <= now < send_before_at_ms` is checked by the clock immediately before the first byte of every write. */
 void downstream_send(struct downstream *, struct call *, struct world *, const struct lease *,
                      struct outcome *ret_outcome);
 /* Are the sent values there? EFFECT all, NO_EFFECT none (or partial), UNSURE could not tell, STOP as for send. */

@@ -46,7 +46,8 @@ struct spans {
     TEXT(bind, "127.0.0.1:8080", 128, "address and port to listen on; port 0: any free one; empty: none") \
     TEXT(unix_socket, "", 107, "path of a Unix socket to listen on; empty: none") \
     BOOL(behind_proxy, false, "allow a bind address that is not loopback: a proxy in front ends TLS") \
-    INT(max_connections, 1024, 1, 100000, "connections at once; more are refused with 503") \
+    INT(max_connections, 1024, 1, 100000, "connections at once; a new one takes the place of one that rests, else it is refused with 503") \
+    INT(max_connections_per_peer, 0, 0, 100000, "of them from one address; more are refused with 503; 0: no limit") \
     MS(header_timeout, 10000, 100, 600000, "longest time from the first byte to the end of the headers") \
     MS(body_timeout, 20000, 100, 600000, "longest time from the end of the headers to the end of the body") \
     MS(idle_timeout, 60000, 100, 3600000, "longest rest of a kept-alive connection") \

@@ -137,18 +137,27 @@ enum rc update_accept(struct world *world, struct call *call, const struct princ
     return rc == RC_CONFLICT ? RC_BUSY : rc;
 }
 
+static enum rc no_update(struct call *call, int64_t seq)
+{
+    return call_why(call, RC_NOT_FOUND, "the device has no update %lld", (long long)seq);
+}
+
 /* --- cancel ------------------------------------------------------------------------------------------------ */
 static enum rc cancel_check(struct world *world, struct call *call, const struct device *device,
                             int64_t seq)
 {
     struct entry_page page, tries;
     const struct entry *end;
+    bool open = device->from_seq && seq >= device->from_seq;
     TRY(store_log_list(world->store, call, device->key, seq, seq, false, 1, &page));
     if (page.count != 1 || page.items[0].kind != ENTRY_update) {
-        return RC_NOT_FOUND;
+        return no_update(call, seq);
     }
     TRY(store_log_covering(world->store, call, device->key, seq, TRIES_PAGE, &tries));
-    switch (log_state(device, &page.items[0], &tries, &end)) {
+    enum update_state state = log_state(device, &page.items[0], &tries, &end);
+    switch (open
+                ? state
+                : UPDATE_delivered) { /* what is not open has ended, whatever the log still tells */
     case UPDATE_pending:
     case UPDATE_dead:
         return RC_OK;
@@ -390,11 +399,11 @@ enum rc update_view(struct world *world, struct call *call, const struct device 
     struct entry_page page;
     const struct entry *end;
     if (seq < 1 || seq > device->seq) {
-        return RC_NOT_FOUND;
+        return no_update(call, seq);
     }
     TRY(store_log_list(world->store, call, device->key, seq, seq, false, 1, &page));
     if (page.count != 1 || page.items[0].kind != ENTRY_update) {
-        return RC_NOT_FOUND;
+        return no_update(call, seq);
     }
     view.entry = page.items[0];
     TRY(store_log_covering(world->store, call, device->key, seq, TRIES_PAGE, &view.tries));

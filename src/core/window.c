@@ -33,6 +33,16 @@ int64_t window_lease_ms(const struct settings *settings)
     return max_i64(settings->lease_ms, settings->write_timeout_ms + LEASE_SLACK_MS);
 }
 
+int64_t window_longest_wait_ms(const struct settings *settings)
+{
+    const struct spans *backoff = &settings->backoff_spans;
+    int64_t longest = max_i64(settings->window_ms, settings->late_limit_ms);
+    for (int i = 0; i < backoff->count; i++) {
+        longest = max_i64(longest, backoff->ms[i] * 2); /* with its jitter */
+    }
+    return max_i64(longest, BREAKER_PAUSE_MAX_MS);
+}
+
 int64_t window_send_before(const struct settings *settings, int64_t now_ms, int64_t lease_until_ms,
                            int64_t deadline_at_ms)
 {

@@ -38,6 +38,9 @@ struct breaker; /* breaker.h */
  *          (now if nothing; TIME_NEVER_MS if only an operator or an outcome can change it) */
 enum block window_may_start(const struct settings *, const struct device *, const struct breaker *,
                             int64_t now_ms, int64_t *ret_at_ms);
+/* The longest that a device's own times may lie ahead of now, but for its window: waits after calls, a rest, a late commit. What lies
+ * further ahead comes from a clock that was wrong. */
+int64_t window_longest_wait_ms(const struct settings *);
 /* When OPEN work should be looked at, by the device's own fields alone (at_ms of the record). */
 int64_t window_look_at(const struct settings *, const struct device *, int64_t now_ms);
 

@@ -2,12 +2,14 @@
  * folded anew and looked up in a table of those before. */
 #include "home/check_store.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "adapters/clock_system.h"
 #include "adapters/store_sqlite.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "core/name.h"
 #include "home/print.h"
 
@@ -138,6 +140,29 @@ static int check_all(struct check_store *check, struct world *world, struct call
     return EXIT_DONE;
 }
 
+/* A file that was named by mistake is told in plain words, before SQLite says its own. out: EXIT_DONE: it may be one. */
+static int look_at_head(const struct check_store *check)
+{
+    static const char magic[16] = "SQLite format 3";
+    char head[sizeof magic];
+    FILE *file = fopen(check->path, "re");
+    size_t len = file ? fread(head, 1, sizeof head, file) : 0;
+    bool failed = !file || ferror(file);
+    int why = errno;
+    if (file) {
+        fclose(file);
+    }
+    if (failed) {
+        return command_fail(check->args, why == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s: %s",
+                            check->path, strerrordesc_np(why));
+    }
+    if (len < sizeof head || memcmp(head, magic, sizeof magic) != 0) {
+        return command_fail(check->args, EXIT_INVALID, "%s is no database of hourbell%s",
+                            check->path, len ? "" : ": it is empty");
+    }
+    return EXIT_DONE;
+}
+
 int check_store(struct check_store *check)
 {
     struct arena arena CLEANUP(arena_close);
@@ -147,6 +172,10 @@ int check_store(struct check_store *check)
         .downstream = &nowhere, .clock = &clock.clock, .settings = check->settings};
     struct call *call = arena_new(check->args->arena, struct call);
     arena_open(&arena, 0);
+    int exit_code = look_at_head(check);
+    if (exit_code != EXIT_DONE) {
+        return exit_code;
+    }
     clock_system_open(&clock);
     call_open(call, &arena, &world);
     check->report.sink = put_finding;
@@ -154,15 +183,21 @@ int check_store(struct check_store *check)
     enum rc rc = store_sqlite_open(call, check->path,
                                    &(struct store_sqlite_options){.read_only = true}, &world.store);
     if (rc != RC_OK) {
-        enum exit_code exit_code = rc == RC_NOT_FOUND  ? EXIT_NOT_FOUND
-                                   : rc == RC_CONFLICT ? EXIT_CONFLICT
-                                   : rc == RC_INVALID  ? EXIT_INVALID
-                                                       : EXIT_FAILED;
-        bool named = str_starts(str_of(call->why), str_of(check->path));
-        return command_fail(check->args, exit_code, "%s%s%s", named ? "" : check->path,
-                            named ? "" : ": ", call->why);
+        enum exit_code code = rc == RC_NOT_FOUND  ? EXIT_NOT_FOUND
+                              : rc == RC_CONFLICT ? EXIT_CONFLICT
+                              : rc == RC_INVALID  ? EXIT_INVALID
+                                                  : EXIT_FAILED;
+        if (str_starts(str_of(call->why), str_of(check->path))) {
+            return command_fail(check->args, code, "%s", call->why);
+        }
+        struct str last = STR_NONE, rest = str_of(call->why);
+        while (rest.len) { /* before the last colon: what SQLite was asked */
+            last = text_cut(&rest, ':');
+        }
+        return command_fail(check->args, code, "%s is damaged or cut short:" STR_FMT, check->path,
+                            STR_ARG(last));
     }
-    int exit_code = check_all(check, &world, call);
+    exit_code = check_all(check, &world, call);
     store_sqlite_close(world.store);
     return exit_code;
 }

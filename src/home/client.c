@@ -160,6 +160,20 @@ int client_call(struct client *client, const struct client_request *request,
     return client_exit_code(client->arena, ret_answer);
 }
 
+/* With --json: the problem document as it came, or a document of its form. */
+static int tell_as_json(const struct client *client, const struct client_answer *answer,
+                        yyjson_val *root, int exit_code)
+{
+    if (json_member(root, "code")) {
+        fprintf(stderr, STR_FMT "\n", STR_ARG(json_write(client->arena, root)));
+        return exit_code;
+    }
+    size_t len = answer->body.len < 200 ? answer->body.len : 200;
+    return command_fail(client->args, (enum exit_code)exit_code,
+                        "the server answered %lld: " STR_FMT, (long long)answer->status,
+                        STR_ARG(str_head(answer->body, len)));
+}
+
 /* Text of a foreign answer on a terminal: no control bytes. */
 static void tell_text(struct str text)
 {
@@ -168,22 +182,31 @@ static void tell_text(struct str text)
     }
 }
 
+/* Does the one sentence end with the other? What the first line says is not said again below it. */
+static bool ends_with(struct str text, struct str end)
+{
+    return text.len >= end.len && str_equal(str_from(text, text.len - end.len), end);
+}
+
 static void tell_problem(yyjson_val *root)
 {
     struct str detail = json_member_str(root, "detail", json_member_str(root, "title", STR_NONE));
+    yyjson_val *errors = json_member(root, "errors"), *item = yyjson_arr_get_first(errors);
+    size_t at, count;
+    bool said = yyjson_arr_size(errors) == 1 &&
+                ends_with(detail, json_member_str(item, "detail", STR_NONE));
+    struct str where = said ? json_member_str(item, "pointer", STR_NONE) : STR_NONE;
+    where = where.len && memmem(detail.s, detail.len, where.s, where.len) ? STR_NONE : where;
     tell_text(json_member_str(root, "code", STR_NONE));
     fputs(": ", stderr);
     tell_text(detail);
-    fputc('\n', stderr);
-    size_t at, count;
-    yyjson_val *item;
-    yyjson_arr_foreach(json_member(root, "errors"), at, count, item)
+    fputs(where.len ? " (" : "", stderr);
+    tell_text(where);
+    fputs(where.len ? ")\n" : "\n", stderr);
+    yyjson_arr_foreach(said ? NULL : errors, at, count, item)
     {
         struct str pointer = json_member_str(item, "pointer", STR_NONE);
         struct str words = json_member_str(item, "detail", STR_NONE);
-        if (pointer.len == 0 && str_equal(words, detail)) {
-            continue;
-        }
         fputs("  ", stderr);
         tell_text(pointer.len ? pointer : STR("(body)"));
         fputs(": ", stderr);
@@ -204,19 +227,23 @@ static void tell_problem(yyjson_val *root)
 int client_tell(const struct client *client, const struct client_answer *answer, int exit_code)
 {
     yyjson_val *root = NULL;
-    fflush(stdout);
-    fprintf(stderr, "hourbell %s: ", client->args->command->name);
     if (answer->status == 0) {
-        const char *where = client->socket ? client->socket : client->url;
-        fprintf(stderr, "%s: %s\n", where, answer->error);
-        if (!args_has(client->args, "url") && !getenv("HOURBELL_URL")) {
-            fprintf(stderr,
-                    "  Is the server running there? Another address: --url URL or HOURBELL_URL.\n");
-        }
-        return exit_code;
+        bool told = args_has(client->args, "url") || getenv("HOURBELL_URL");
+        return command_fail(
+            client->args, (enum exit_code)exit_code, "%s: %s%s",
+            client->socket ? client->socket : client->url, answer->error,
+            told ? ""
+                 : "\n  Is the server running there? Another address: --url URL or HOURBELL_URL.");
     }
-    if (json_read(client->arena, answer->body, ANSWER_DEPTH, &root, NULL) == RC_OK &&
-        json_member(root, "code")) {
+    if (json_read(client->arena, answer->body, ANSWER_DEPTH, &root, NULL) != RC_OK) {
+        root = NULL;
+    }
+    fflush(stdout);
+    if (client->args->json) {
+        return tell_as_json(client, answer, root, exit_code);
+    }
+    fprintf(stderr, "hourbell %s: ", client->args->command->name);
+    if (json_member(root, "code")) {
         tell_problem(root);
     } else {
         fprintf(stderr, "the server answered %lld: ", (long long)answer->status);

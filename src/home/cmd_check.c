@@ -48,14 +48,33 @@ static int find_file(const struct args *args, const char **ret_path)
     return EXIT_DONE;
 }
 
-static void put_summary(const struct check_store *check)
+/* The backup was asked for to be looked at. One that shows something wrong is kept. out: is it gone? */
+static bool drop_backup(const struct args *args, const char *path, bool clean)
+{
+    if (!clean) {
+        command_note(args, "the backup stays for a look: %s", path);
+        return false;
+    }
+    if (unlink(path) != 0) {
+        command_note(args, "the backup that was made for this check stays there: %s: %s", path,
+                     strerrordesc_np(errno));
+        return false;
+    }
+    return true;
+}
+
+static void put_summary(const struct check_store *check, bool gone)
 {
     const struct check_report *report = &check->report;
     if (args_has(check->args, "json")) {
         printf("{\"path\":");
         struct text text;
         text_open(&text, check->args->arena, 8192);
-        text_add_json(&text, str_of(check->path));
+        if (gone) {
+            text_add(&text, STR("null"));
+        } else {
+            text_add_json(&text, str_of(check->path));
+        }
         printf(STR_FMT ",\"devices\":%lld,\"entries\":%lld,\"updates\":%lld,\"expired\":%lld,"
                        "\"findings\":%lld}\n",
                STR_ARG(text_str(&text)), (long long)report->device_count,
@@ -63,7 +82,8 @@ static void put_summary(const struct check_store *check)
                (long long)report->expired_count, (long long)report->finding_count);
         return;
     }
-    printf("%s: %lld records, %lld log entries, %lld updates replayed", check->path,
+    printf("%s: %lld records, %lld log entries, %lld updates replayed",
+           gone ? "the running server, by a backup that is removed again" : check->path,
            (long long)report->device_count, (long long)report->entry_count,
            (long long)report->update_count);
     if (report->expired_count) {
@@ -80,18 +100,22 @@ int cmd_check(const struct args *args)
 {
     struct config config;
     struct check_store check = {.args = args,
-                                .progress = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet")};
+                                .progress = isatty(STDERR_FILENO) == 1 &&
+                                            !args_has(args, "quiet") && !args->json};
     if (config_args_load(args, &config) != RC_OK) {
         return EXIT_INVALID;
     }
     check.settings = &config.settings;
     int exit_code = find_file(args, &check.path);
+    bool asked = exit_code == EXIT_DONE && args->operand_count == 0;
     if (exit_code == EXIT_DONE) {
         exit_code = check_store(&check);
     }
+    bool clean = exit_code == EXIT_DONE && check.report.finding_count == 0;
+    bool gone = asked && drop_backup(args, check.path, clean);
     if (exit_code == EXIT_DONE) {
-        put_summary(&check);
-        exit_code = check.report.finding_count ? EXIT_FAILED : EXIT_DONE;
+        put_summary(&check, gone);
+        exit_code = clean ? EXIT_DONE : EXIT_FAILED;
     }
     return exit_code;
 }

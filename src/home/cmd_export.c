@@ -141,7 +141,8 @@ static int run_export(struct client *client)
 {
     const struct args *args = client->args;
     struct export export = {.client = client,
-                            .progress = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet")};
+                            .progress = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet") &&
+                                        !args->json};
     struct client_list list = {.take = take_device, .page = take_page, .context = &export};
     const char *prefix = args_text(args, "prefix", NULL), *owner = args_text(args, "owner", NULL);
     list.target = arena_printf(args->arena, "/devices%s%s%s%s%s", prefix || owner ? "?" : "",

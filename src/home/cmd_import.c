@@ -3,6 +3,7 @@
 #include "home/cmd_client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,12 +69,12 @@ static int finish(struct import *import)
         summary_words(import);
     }
     if (import->exit_code != EXIT_DONE) {
-        command_fail(import->args, (enum exit_code)import->exit_code, "%s", import->why);
-        if (import->state.path && !import->dry) {
-            fprintf(stderr, "  %lld lines are done; run it again to go on behind them.\n",
-                    (long long)import->state.line_count);
-        }
-        return import->exit_code;
+        bool resumes = import->state.path && !import->dry;
+        struct str hint = arena_printf(
+            import->args->arena, "\n  %lld lines are done; run it again to go on behind them.",
+            (long long)import->state.line_count);
+        return command_fail(import->args, (enum exit_code)import->exit_code, "%s%s", import->why,
+                            resumes ? hint.s : "");
     }
     return import->state.results[IMPORT_refused] ? EXIT_PARTIAL : EXIT_DONE;
 }
@@ -112,6 +113,20 @@ static bool skip_done(struct import *import, const struct import_state *known)
     return strcmp(replayed.sha, known->sha) == 0 && replayed.offset_bytes == known->offset_bytes;
 }
 
+/* Does the file hold the results of the lines that are done? What may stand behind them is of lines that are sent again. */
+static bool results_hold(const char *results, int64_t bytes)
+{
+    struct stat status;
+    char last = '\n';
+    int fd = open(results, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool hold = fd >= 0 && bytes >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                status.st_size >= bytes && (bytes == 0 || pread(fd, &last, 1, bytes - 1) == 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return hold && last == '\n';
+}
+
 /* Where to begin: at the first line, or behind those that are done. out: EXIT_DONE; else it was told. */
 static int resume(struct import *import, const char *path, bool *ret_nothing_left)
 {
@@ -120,6 +135,7 @@ static int resume(struct import *import, const char *path, bool *ret_nothing_lef
     if (!path || args_has(import->args, "restart")) {
         return EXIT_DONE;
     }
+    const char *results = args_text(import->args, "results", NULL);
     enum rc rc = import_state_load(import->args->arena, path, &known);
     if (rc == RC_NOT_FOUND) {
         return EXIT_DONE;
@@ -129,15 +145,19 @@ static int resume(struct import *import, const char *path, bool *ret_nothing_lef
                             "%s is no state of an import; --state FILE names another", path);
     }
     if (import_now_ms(CLOCK_REALTIME) - known.started_at_ms > KEYS_OLD_MS) {
-        fprintf(stderr, "hourbell import: this import was begun over 22 hours ago; the server may "
-                        "have forgotten which "
-                        "lines it has seen, and take some a second time. --restart begins anew.\n");
+        command_note(import->args,
+                     "this import was begun over 22 hours ago; the server may have forgotten which "
+                     "lines it has seen, and take some a second time. --restart begins anew.");
+    }
+    if (results && !results_hold(results, known.results_bytes)) {
+        /* each line shall have its result: asked again with its key, it gets the answer that it got */
+        import_state_begin(&import->state, path, str_of(known.id), known.started_at_ms);
+        return EXIT_DONE;
     }
     bool same = skip_done(import, &known);
     if (same && !known.finished) {
         import->state = known;
-        fprintf(stderr, "hourbell import: going on behind line %lld\n",
-                (long long)known.line_count);
+        command_note(import->args, "going on behind line %lld", (long long)known.line_count);
         return EXIT_DONE;
     }
     if (same && known.results[IMPORT_refused] == 0 && fgetc(import->file) == EOF) {
@@ -152,6 +172,30 @@ static int resume(struct import *import, const char *path, bool *ret_nothing_lef
     }
     import_state_begin(&import->state, path, str_of(known.id), known.started_at_ms);
     return EXIT_DONE;
+}
+
+/* Behind the results of the lines that are done; what an importer that was killed wrote behind them is cut off. */
+static int open_results(struct import *import, const char *path)
+{
+    struct stat in, out;
+    int64_t keep_bytes = import->state.line_count ? import->state.results_bytes : 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0 && fstat(fd, &out) == 0 && S_ISREG(out.st_mode)) {
+        if (fstat(fileno(import->file), &in) == 0 && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino) {
+            close(fd);
+            return command_fail(import->args, EXIT_USAGE,
+                                "%s is the input: --results would replace it", path);
+        }
+        if (ftruncate(fd, keep_bytes) != 0 || lseek(fd, keep_bytes, SEEK_SET) < 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    import->results = fd >= 0 ? fdopen(fd, "w") : NULL;
+    return import->results
+               ? EXIT_DONE
+               : command_fail(import->args, EXIT_FAILED, "%s: %s", path, strerrordesc_np(errno));
 }
 
 static int open_files(struct import *import, bool *ret_nothing_left)
@@ -171,10 +215,7 @@ static int open_files(struct import *import, bool *ret_nothing_left)
     }
     int exit_code = resume(import, import->dry ? NULL : path, ret_nothing_left);
     if (exit_code == EXIT_DONE && results && !*ret_nothing_left) {
-        import->results = fopen(results, import->state.line_count ? "ae" : "we");
-        if (!import->results) {
-            return command_fail(args, EXIT_FAILED, "%s: %s", results, strerrordesc_np(errno));
-        }
+        exit_code = open_results(import, results);
     }
     return exit_code;
 }
@@ -209,15 +250,15 @@ static int run_import(struct client *client)
     import->args = args;
     import->client = client;
     import->dry = args_has(args, "dry-run");
-    import->bar = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet");
+    import->bar = isatty(STDERR_FILENO) == 1 && !args_has(args, "quiet") && !args->json;
     import->rules = (struct import_rules){
         .mode = import_op_of(str_of(args_text(args, "mode", "create")), IMPORT_CREATE),
         .owner = str_of(args_text(args, "owner", "")),
         .check_names = import->dry};
     int exit_code = open_files(import, &nothing_left);
     if (exit_code == EXIT_DONE && nothing_left) {
-        fprintf(stderr, "hourbell import: all %lld lines are done already; --restart begins anew\n",
-                (long long)import->state.line_count);
+        command_note(args, "all %lld lines are done already; --restart begins anew",
+                     (long long)import->state.line_count);
         exit_code = finish(import);
     } else if (exit_code == EXIT_DONE) {
         exit_code = run_window(import);

@@ -89,8 +89,7 @@ static int serve(const struct args *args, struct mocking *mocking, struct call *
         return fail(args, call, rc);
     }
     watch_signals(mocking);
-    fprintf(stderr, "hourbell mock-sap: http://127.0.0.1:%d" SAP_MOCK_ROOT "\n",
-            mock_server_port(mocking->server));
+    command_note(args, "http://127.0.0.1:%d" SAP_MOCK_ROOT, mock_server_port(mocking->server));
     uv_run(&mocking->loop, UV_RUN_DEFAULT);
     mock_server_free(mocking->server);
     uv_loop_close(&mocking->loop);

@@ -43,18 +43,21 @@ static int fail_errno(const struct restore *restore, const char *what)
 
 /* ---- the folder ------------------------------------------------------------------------------------------ */
 
-/* Take the lock that a server takes, so that none starts meanwhile. */
-static int folder_lock(struct restore *restore)
+/* Take the lock that a server takes, so that none starts meanwhile. in: make: folder and lock may be made; without, a folder
+ * that nobody has served in stays as it is, locked or not: a restore that is refused leaves nothing behind. */
+static int folder_lock(struct restore *restore, bool make)
 {
     const char *lock = arena_printf(restore->args->arena, "%s.lock", restore->path).s;
-    if (mkdir(restore->folder, 0700) != 0 && errno != EEXIST) {
+    if (make && mkdir(restore->folder, 0700) != 0 && errno != EEXIST) {
         return fail_errno(restore, restore->folder);
     }
-    restore->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (restore->lock_fd < 0) {
+        restore->lock_fd = open(lock, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+    }
+    if (restore->lock_fd < 0 && (make || errno != ENOENT)) {
         return fail_errno(restore, lock);
     }
-    if (flock(restore->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (restore->lock_fd >= 0 && flock(restore->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         return command_fail(restore->args, EXIT_CONFLICT, "%s is in use: stop the server first",
                             restore->folder);
     }
@@ -259,8 +262,9 @@ int cmd_restore(const struct args *args)
     if (access(restore.backup, R_OK) != 0) {
         return command_fail(args, EXIT_NOT_FOUND, "%s: %s", restore.backup, strerrordesc_np(errno));
     }
-    int exit_code = folder_lock(&restore);
+    int exit_code = folder_lock(&restore, false);
     exit_code = exit_code == EXIT_DONE ? verify(&restore) : exit_code;
+    exit_code = exit_code == EXIT_DONE ? folder_lock(&restore, true) : exit_code;
     if (exit_code == EXIT_DONE) {
         remove_with_suffixes(&restore, restore.part); /* of an earlier try */
         exit_code = file_copy(&restore, restore.backup, restore.part);

@@ -141,7 +141,9 @@ static int run_downstream(struct client *client)
                                           .target = STR("/downstream/actions"),
                                           .body = json_write_mut(client->arena, doc)};
     }
-    return cmd_object(client, &request, "breaker estimate backlog");
+    return cmd_object(client, &request,
+                      "breaker estimate backlog backlog.open backlog.flight backlog.uncertain "
+                      "backlog.dead backlog.notice");
 }
 
 int cmd_downstream(const struct args *args)

@@ -11,7 +11,8 @@
 
 #define WORD_MAX 64
 #define RUN_MAX_BYTES ((size_t)1 << 30) /* of one run: a table of every device */
-#define NAMES_MAX 64                    /* commands, or options of one command */
+#define NAMES_MAX 128        /* commands and what people try instead, or options of one command */
+#define WORDS_MAX_BYTES 1024 /* of one remark */
 
 const struct option command_common_options[] = {
     {"json", 'j', OPTION_FLAG, false, NULL, "answer in JSON: one document, or one per line", 0, 0},
@@ -72,17 +73,81 @@ const char *args_operand(const struct args *args, int at, const char *fallback)
     return at < args->operand_count ? args->operands[at] : fallback;
 }
 
+/* ---- telling ------------------------------------------------------------------------------------------------ */
+
+static const char *exit_name(enum exit_code exit_code)
+{
+    switch (exit_code) {
+    case EXIT_USAGE:
+        return "usage";
+    case EXIT_NOT_FOUND:
+        return "not_found";
+    case EXIT_CONFLICT:
+        return "conflict";
+    case EXIT_AUTH:
+        return "unauthorized";
+    case EXIT_INVALID:
+        return "invalid";
+    case EXIT_UNREACHABLE:
+        return "unreachable";
+    case EXIT_PARTIAL:
+        return "partial";
+    default:
+        return "failed";
+    }
+}
+
+static void tell_json(struct arena *arena, enum exit_code exit_code, struct str words)
+{
+    struct text text;
+    struct str detail = text_cut(&words, '\n');
+    struct str hint = str_from(words, words.len ? strspn(words.s, " \n\t") : 0);
+    const char *name = exit_name(exit_code);
+    text_open(&text, arena, 8 * WORDS_MAX_BYTES);
+    text_printf(&text, "{\"type\":\"urn:hourbell:problem:%s\",\"title\":", name);
+    text_add_json(&text, str_of(command_exit_text((int)exit_code)));
+    text_printf(&text, ",\"code\":\"%s\",\"detail\":", name);
+    text_add_json(&text, detail);
+    text_printf(&text, ",\"exit_code\":%d", (int)exit_code);
+    if (hint.len) {
+        text_add(&text, STR(",\"hint\":"));
+        text_add_json(&text, hint);
+    }
+    fprintf(stderr, STR_FMT "}\n", STR_ARG(text_str(&text)));
+}
+
 int command_fail(const struct args *args, enum exit_code exit_code, const char *format, ...)
 {
+    char words[WORDS_MAX_BYTES];
     va_list list;
     va_start(list, format);
-    fflush(stdout);
-    fprintf(stderr, "hourbell%s%s: ", args && args->command ? " " : "",
-            args && args->command ? args->command->name : "");
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    vsnprintf(words, sizeof words, format, list);
     va_end(list);
+    fflush(stdout);
+    if (args && args->json) {
+        tell_json(args->arena, exit_code, str_of(words));
+    } else {
+        fprintf(stderr, "hourbell%s%s: %s\n", args && args->command ? " " : "",
+                args && args->command ? args->command->name : "", words);
+    }
     return (int)exit_code;
+}
+
+void command_note(const struct args *args, const char *format, ...)
+{
+    char words[WORDS_MAX_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(words, sizeof words, format, list);
+    va_end(list);
+    if (args->json) {
+        struct text text;
+        text_open(&text, args->arena, 8 * WORDS_MAX_BYTES);
+        text_add_json(&text, str_of(words));
+        fprintf(stderr, "{\"note\":" STR_FMT "}\n", STR_ARG(text_str(&text)));
+    } else {
+        fprintf(stderr, "hourbell %s: %s\n", args->command->name, words);
+    }
 }
 
 /* ---- finding the command ----------------------------------------------------------------------------- */
@@ -126,32 +191,51 @@ static bool is_group(const struct command_table *table, const char *word)
     return false;
 }
 
-static int unknown_command(const struct command_table *table, int argc, char *const *argv)
+/* Is the word among words, with blanks between? */
+static bool among(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = words; at; at = strchr(at, ' '), at = at ? at + 1 : NULL) {
+        if (len && strncmp(at, word, len) == 0 && (at[len] == ' ' || at[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The command that was probably meant: by a word that people try instead, else by its letters. NULL = none. */
+static const char *nearest_command(const struct command_table *table, const char *asked)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (const struct command *command = table->commands; command->name && count < NAMES_MAX - 1;
+         command++) {
+        if (command->also && among(command->also, asked)) {
+            return command->name;
+        }
+        names[count++] = command->name;
+    }
+    names[count++] = "help";
+    int near = nearest(str_of(asked), names, count);
+    return near >= 0 ? names[near] : NULL;
+}
+
+static int unknown_command(const struct command_table *table, const struct args *args, int argc,
+                           char *const *argv)
 {
     char asked[2 * WORD_MAX];
     bool group = is_group(table, argv[0]);
     bool second = group && argc > 1 && argv[1][0] != '-';
     snprintf(asked, sizeof asked, "%.60s%s%.60s", argv[0], second ? " " : "",
              second ? argv[1] : "");
-    const char *names[NAMES_MAX];
-    size_t count = 0;
-    for (const struct command *command = table->commands; command->name && count < NAMES_MAX - 1;
-         command++) {
-        names[count++] = command->name;
-    }
-    names[count++] = "help";
-    int near = nearest(str_of(asked), names, count);
     if (group && !second) {
-        fprintf(stderr, "%s: '%s' needs one more word. See '%s help %s'.\n", table->program, asked,
-                table->program, asked);
-    } else {
-        fprintf(stderr, "%s: '%s' is not a command. See '%s help'.\n", table->program, asked,
-                table->program);
-        if (near >= 0) {
-            fprintf(stderr, "\nThe most similar command is\n\t%s\n", names[near]);
-        }
+        return command_fail(args, EXIT_USAGE, "'%s' needs one more word. See '%s help %s'.", asked,
+                            table->program, asked);
     }
-    return EXIT_USAGE;
+    const char *near = nearest_command(table, asked);
+    return command_fail(args, EXIT_USAGE, "'%s' is not a command. See '%s help'.%s%s", asked,
+                        table->program, near ? "\n\nThe most similar command is\n\t" : "",
+                        near ? near : "");
 }
 
 /* ---- parsing ------------------------------------------------------------------------------------------- */
@@ -214,6 +298,33 @@ static bool choice_has(const char *choices, const char *value)
     return false;
 }
 
+static struct str nearest_choice(struct arena *arena, const char *choices, const char *value)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (struct str rest = str_of(choices); rest.len && count < NAMES_MAX;) {
+        names[count++] = arena_copy(arena, text_cut(&rest, '|')).s;
+    }
+    int near = nearest(str_of(value), names, count);
+    return near >= 0 ? str_of(names[near]) : STR_NONE;
+}
+
+/* "100", or as a span "100ms", "30s", "1h". */
+static const char *amount(char *room, size_t room_bytes, int64_t number, bool span)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (span && number % units[i].ms != 0) {
+        i++;
+    }
+    snprintf(room, room_bytes, "%lld%s", (long long)(span ? number / units[i].ms : number),
+             span && number ? units[i].unit : "");
+    return room;
+}
+
 static enum rc number_check(const struct args *args, const struct option *option, const char *value)
 {
     int64_t number = 0;
@@ -224,11 +335,15 @@ static enum rc number_check(const struct args *args, const struct option *option
     if (rc == RC_OK && !out) {
         return RC_OK;
     }
-    const char *unit = span ? " ms" : "";
-    if (option->max) {
-        command_fail(args, EXIT_USAGE, "--%s is %s from %lld%s to %lld%s, not '%s'", option->name,
+    char least[32], most[32];
+    if (option->max == INT64_MAX) {
+        command_fail(args, EXIT_USAGE, "--%s is a whole number, %lld or more, not '%s'",
+                     option->name, (long long)option->min, value);
+    } else if (option->max) {
+        command_fail(args, EXIT_USAGE, "--%s is %s from %s to %s, not '%s'", option->name,
                      span ? "a time (500ms, 10s, 2min, 1h)" : "a whole number",
-                     (long long)option->min, unit, (long long)option->max, unit, value);
+                     amount(least, sizeof least, option->min, span),
+                     amount(most, sizeof most, option->max, span), value);
     } else {
         command_fail(args, EXIT_USAGE, "--%s is %s, not '%s'", option->name,
                      span ? "a time (500ms, 10s, 2min, 1h)" : "a whole number", value);
@@ -244,8 +359,10 @@ static enum rc value_check(const struct args *args, const struct option *option,
         return number_check(args, option, value);
     case OPTION_CHOICE:
         if (!choice_has(option->value, value)) {
-            command_fail(args, EXIT_USAGE, "--%s is one of %s, not '%s'", option->name,
-                         option->value, value);
+            struct str near = nearest_choice(args->arena, option->value, value);
+            command_fail(args, EXIT_USAGE, "--%s is one of %s, not '%s'%s" STR_FMT "%s",
+                         option->name, option->value, value, near.len ? "; did you mean " : "",
+                         STR_ARG(near), near.len ? "?" : "");
             return RC_INVALID;
         }
         return RC_OK;
@@ -272,20 +389,25 @@ static enum rc option_take(struct args *args, const struct option *option, const
     return RC_OK;
 }
 
-/* "--name", "--name=value", "-x", "-xvalue"; takes the next word as the value where one is needed. */
+/* The option that a word names: "--name", "--name=value", "-x", "-xvalue". out: its value in the word, NULL = none there. */
+static const struct option *option_of(const struct tables *tables, const char *word,
+                                      const char **ret_value)
+{
+    if (word[1] == '-') {
+        size_t len = strcspn(word + 2, "=");
+        *ret_value = word[2 + len] == '=' ? word + 2 + len + 1 : NULL;
+        return option_find(tables, word + 2, len, 0);
+    }
+    *ret_value = word[2] ? word + 2 : NULL;
+    return option_find(tables, "", 0, word[1]);
+}
+
+/* Takes the next word as the value where one is needed. */
 static enum rc option_parse(struct args *args, const struct tables *tables, int argc,
                             char *const *argv, int *at)
 {
     const char *word = argv[*at], *value = NULL;
-    const struct option *option;
-    if (word[1] == '-') {
-        size_t len = strcspn(word + 2, "=");
-        option = option_find(tables, word + 2, len, 0);
-        value = word[2 + len] == '=' ? word + 2 + len + 1 : NULL;
-    } else {
-        option = option_find(tables, "", 0, word[1]);
-        value = word[2] ? word + 2 : NULL;
-    }
+    const struct option *option = option_of(tables, word, &value);
     if (!option) {
         return unknown_option(args, tables, word);
     }
@@ -312,6 +434,13 @@ static enum rc operands_check(const struct args *args)
         if (!operand[i].optional && args->operand_count <= i) {
             command_fail(args, EXIT_USAGE, "%s is missing: %s. See 'hourbell help %s'.",
                          operand[i].name, operand[i].help, args->command->name);
+            return RC_INVALID;
+        }
+    }
+    for (int i = 0; i < args->operand_count && i < OPERANDS_MAX && operand[i].name; i++) {
+        if (args->operands[i][0] ==
+            '\0') { /* a variable of the shell that is not set, most often */
+            command_fail(args, EXIT_USAGE, "%s is empty: %s", operand[i].name, operand[i].help);
             return RC_INVALID;
         }
     }
@@ -347,9 +476,14 @@ enum rc command_parse(const struct command_table *table, const struct command *c
 
 /* ---- the way in ------------------------------------------------------------------------------------------- */
 
-static int run_help(const struct command_table *table, int argc, char *const *argv)
+static int run_help(const struct command_table *table, const struct args *args, int argc,
+                    char *const *argv)
 {
     int words = 0;
+    while (argc > 0 &&
+           (strcmp(argv[argc - 1], "--json") == 0 || strcmp(argv[argc - 1], "-j") == 0)) {
+        argc--; /* there is no help in JSON */
+    }
     if (argc == 0) {
         command_help(table, NULL, stdout);
         return EXIT_DONE;
@@ -363,9 +497,8 @@ static int run_help(const struct command_table *table, int argc, char *const *ar
         if (manual_completion(table, str_of(shell), stdout) == RC_OK) {
             return EXIT_DONE;
         }
-        fprintf(stderr, "%s help: --completion is one of bash, zsh, fish, not '%s'\n",
-                table->program, shell);
-        return EXIT_USAGE;
+        return command_fail(args, EXIT_USAGE, "--completion is one of bash, zsh, fish, not '%s'",
+                            shell);
     }
     const struct command *command = command_find(table, argc, argv, &words);
     if (command && words == argc) {
@@ -377,48 +510,106 @@ static int run_help(const struct command_table *table, int argc, char *const *ar
         command_list(table, argv[0], stdout);
         return EXIT_DONE;
     }
-    return unknown_command(table, argc, argv);
+    return unknown_command(table, args, argc, argv);
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* How many words before the command are options, with their values. fails: RC_INVALID, told. */
+static enum rc leading_count(const struct command_table *table, const struct args *args, int argc,
+                             char *const *argv, int *ret_count)
+{
+    const struct command anything = {.is_client = true};
+    struct tables tables = tables_of(table, &anything);
+    int at = 1;
+    while (at < argc && argv[at][0] == '-' && argv[at][1] && !is_help(argv[at]) &&
+           strcmp(argv[at], "--version") != 0) {
+        const char *value = NULL;
+        const struct option *option = option_of(&tables, argv[at], &value);
+        if (!option) {
+            command_fail(args, EXIT_USAGE,
+                         "%s stands before the command; such options come behind it: %s COMMAND %s",
+                         argv[at], table->program, argv[at]);
+            return RC_INVALID;
+        }
+        at += option->type != OPTION_FLAG && !value ? 2 : 1;
+    }
+    *ret_count = (at < argc ? at : argc) - 1;
+    return RC_OK;
+}
+
+/* Asked for on the command line, however the rest of it is to be understood? */
+static bool wants_json(int argc, char *const *argv)
+{
+    bool json = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        json = json || strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0;
+    }
+    return json;
+}
+
+/* The command's own words, the options that stood before it, and the rest. */
+static int run_command(const struct command_table *table, struct args *args, int leading, int argc,
+                       char *const *argv)
+{
+    int words = 0;
+    char *const *own = argv + 1 + leading;
+    int own_count = argc - 1 - leading;
+    const struct command *command = command_find(table, own_count, own, &words);
+    if (!command) {
+        if (own_count == 2 && is_group(table, own[0]) && is_help(own[1])) {
+            return run_help(table, args, 1, own);
+        }
+        return unknown_command(table, args, own_count, own);
+    }
+    char **behind = arena_array(args->arena, char *, (size_t)argc + 1);
+    memcpy(behind, argv + 1, (size_t)leading * sizeof *behind);
+    memcpy(behind + leading, own + words, (size_t)(own_count - words) * sizeof *behind);
+    if (command_parse(table, command, leading + own_count - words, behind, args) != RC_OK) {
+        return EXIT_USAGE;
+    }
+    args->json = args_has(args, "json");
+    if (args_has(args, "help")) {
+        command_help(table, command, stdout);
+        return EXIT_DONE;
+    }
+    return command->run(args);
+}
+
+static int run_any(const struct command_table *table, struct args *args, int argc,
+                   char *const *argv)
+{
+    int leading = 0;
+    if (leading_count(table, args, argc, argv, &leading) != RC_OK) {
+        return EXIT_USAGE;
+    }
+    const char *first = leading + 1 < argc ? argv[leading + 1] : NULL;
+    if (!first) {
+        command_help(table, NULL, stdout);
+        return EXIT_USAGE;
+    }
+    if (strcmp(first, "help") == 0 || is_help(first)) {
+        return run_help(table, args, argc - leading - 2, argv + leading + 2);
+    }
+    if (strcmp(first, "--version") == 0) {
+        printf("%s %s\n", table->program, table->version);
+        return EXIT_DONE;
+    }
+    return run_command(table, args, leading, argc, argv);
 }
 
 int command_run(const struct command_table *table, int argc, char *const *argv)
 {
-    int words = 0;
-    if (argc < 2) {
-        command_help(table, NULL, stdout);
-        return EXIT_USAGE;
-    }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
-        strcmp(argv[1], "-h") == 0) {
-        return run_help(table, argc - 2, argv + 2);
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("%s %s\n", table->program, table->version);
-        return EXIT_DONE;
-    }
-    const struct command *command = command_find(table, argc - 1, argv + 1, &words);
-    if (!command) {
-        if (argc == 3 && is_group(table, argv[1]) &&
-            (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
-            return run_help(table, 1, argv + 1);
-        }
-        return unknown_command(table, argc - 1, argv + 1);
-    }
     struct arena arena;
     arena_open(&arena, RUN_MAX_BYTES);
-    struct args args = {.arena = &arena};
-    int exit_code = EXIT_USAGE;
-    if (command_parse(table, command, argc - 1 - words, argv + 1 + words, &args) == RC_OK) {
-        if (args_has(&args, "help")) {
-            command_help(table, command, stdout);
-            exit_code = EXIT_DONE;
-        } else {
-            exit_code = command->run(&args);
-        }
+    struct args args = {.arena = &arena, .json = wants_json(argc, argv)};
+    int exit_code = run_any(table, &args, argc, argv);
+    if (fflush(stdout) != 0 && exit_code == EXIT_DONE) {
+        exit_code = command_fail(&args, EXIT_FAILED, "standard output cannot be written");
     }
     arena_close(&arena);
-    if (fflush(stdout) != 0 && exit_code == EXIT_DONE) {
-        fprintf(stderr, "%s: cannot write to standard output\n", table->program);
-        exit_code = EXIT_FAILED;
-    }
     return exit_code;
 }

@@ -50,6 +50,7 @@ struct args;
 struct command {
     const char *name; /* one word, or two: "keys create" */
     const char *help; /* one line; no full stop */
+    const char *also; /* words that people try instead of its name, blanks between; NULL = none */
     const char *text; /* paragraphs for help and man page, \n\n between them; NULL = none */
     struct operand operands[OPERANDS_MAX];
     const struct option *options; /* ends with OPTION_END; NULL = none */
@@ -64,6 +65,7 @@ struct command {
 struct args {
     const struct command *command;
     struct arena *arena; /* for the whole run */
+    bool json;           /* what goes wrong is told in JSON too: command_fail */
     struct {
         const struct option *option;
         const char *value; /* NULL of a flag */
@@ -90,7 +92,8 @@ struct command_table {
 
 /* Parse the command line and run what it asks for: a sub-command, help, or --version.
  *   out    the exit code; EXIT_USAGE after telling on standard error what is wrong, with the nearest known word
- *   rule   options and operands may be mixed; -- ends options; a single - is an operand */
+ *   rule   options and operands may be mixed; -- ends options; a single - is an operand; options of all clients and of all
+ *          commands may stand before the command too */
 int command_run(const struct command_table *, int argc, char *const *argv);
 /* The parser alone. fails: RC_INVALID, told on standard error. in: argc, argv from behind the command's words. */
 MUST enum rc command_parse(const struct command_table *, const struct command *, int argc,
@@ -100,7 +103,11 @@ const struct command *command_find(const struct command_table *, int argc, char 
                                    int *ret_words);
 /* Print the help of one command, or of the program (NULL). */
 void command_help(const struct command_table *, const struct command *, FILE *);
-/* Tell on standard error, with the program's and the command's name in front; hands exit_code on, for `return`. */
+/* Tell on standard error what is wrong; hands exit_code on, for `return`. What stands behind the first newline is a hint.
+ *   out    with the program's and the command's name in front; with --json one line, a JSON object in the form of a problem
+ *          document (RFC 9457): type, title, code, detail, exit_code, hint. Standard output is left to results. */
 int command_fail(const struct args *, enum exit_code, const char *format, ...) PRINTF(3, 4);
+/* Tell on standard error what is no failure but good to know; with --json {"note":"..."}. */
+void command_note(const struct args *, const char *format, ...) PRINTF(2, 3);
 
 #endif

@@ -32,6 +32,8 @@ static bool bash_pattern(FILE *out, const struct command_table *table, enum opti
                          bool print)
 {
     bool any = false;
+    const char *said[64];
+    size_t said_count = 0;
     const struct option *lists[64] = {table->client_options, command_common_options};
     size_t count = 2;
     for (const struct command *command = table->commands; command->name && count < COUNT_OF(lists);
@@ -42,12 +44,18 @@ static bool bash_pattern(FILE *out, const struct command_table *table, enum opti
     }
     for (size_t i = 0; i < count; i++) {
         for (const struct option *option = lists[i]; option->type != OPTION_END; option++) {
-            if (option->type == type) {
-                if (print) {
-                    fprintf(out, "%s--%s", any ? "|" : "", option->name);
-                }
-                any = true;
+            bool again = false;
+            for (size_t j = 0; j < said_count; j++) {
+                again = again || strcmp(said[j], option->name) == 0;
             }
+            if (option->type != type || again || said_count == COUNT_OF(said)) {
+                continue;
+            }
+            said[said_count++] = option->name;
+            if (print) {
+                fprintf(out, "%s--%s", any ? "|" : "", option->name);
+            }
+            any = true;
         }
     }
     return any;
@@ -77,13 +85,44 @@ static void bash_choices(FILE *out, const struct command *command)
     }
 }
 
+/* The options that may stand before the command, apart by `between`: all, or with their letters those that take a value. */
+static void leading_options(FILE *out, const struct command_table *table, bool values,
+                            const char *between)
+{
+    const struct option *lists[] = {table->client_options, command_common_options};
+    const char *gap = "";
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        for (const struct option *option = lists[i]; option->type != OPTION_END; option++) {
+            if (values && option->type == OPTION_FLAG) {
+                continue;
+            }
+            fprintf(out, "%s--%s", gap, option->name);
+            gap = between;
+            if (values && option->letter) {
+                fprintf(out, "%s-%c", between, option->letter);
+            }
+        }
+    }
+}
+
 static void completion_bash(const struct command_table *table, FILE *out)
 {
     fputs("# bash completion of hourbell; made by: hourbell help --completion bash\n_hourbell() {\n"
-          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} "
-          "command=${COMP_WORDS[1]:-}\n"
-          "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W "
-          "\"help",
+          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+          "    local at=$COMP_CWORD skip\n    local -a words=(\"${COMP_WORDS[@]}\")\n"
+          "    while [[ $at -gt 1 && ${words[1]} == -* ]]; do # options before the command\n"
+          "        skip=1\n        case ${words[1]} in ",
+          out);
+    leading_options(out, table, true, "|");
+    fputs(") skip=2 ;; esac\n        [ \"$at\" -gt \"$skip\" ] || break\n"
+          "        words=(\"${words[0]}\" \"${words[@]:1 + skip}\")\n        at=$((at - skip))\n   "
+          " done\n"
+          "    local command=${words[1]:-}\n    COMPREPLY=()\n"
+          "    if [[ $at = 1 && $current == -* ]]; then\n        COMPREPLY=($(compgen -W \"",
+          out);
+    leading_options(out, table, false, " ");
+    fputs(" --version\" -- \"$current\"))\n        return\n"
+          "    elif [ \"$at\" = 1 ]; then\n        COMPREPLY=($(compgen -W \"help",
           out);
     for (const struct command *command = table->commands; command->name; command++) {
         if (starts_group(table, command)) {
@@ -96,20 +135,23 @@ static void completion_bash(const struct command_table *table, FILE *out)
         if (!starts_group(table, command) || name_word(command, 1).len == 0) {
             continue;
         }
-        fprintf(
-            out,
-            "    " STR_FMT
-            ")\n        if [ \"$COMP_CWORD\" = 2 ]; then\n            COMPREPLY=($(compgen -W \"",
-            STR_ARG(group));
+        fprintf(out,
+                "    " STR_FMT
+                ")\n        if [ \"$at\" = 2 ]; then\n            COMPREPLY=($(compgen -W \"",
+                STR_ARG(group));
         for (const struct command *member = command;
              member->name && str_equal(name_word(member, 0), group); member++) {
             fprintf(out, STR_FMT " ", STR_ARG(name_word(member, 1)));
         }
         fputs("\" -- \"$current\"))\n            return\n        fi\n        command=\"$command "
-              "${COMP_WORDS[2]}\" ;;\n",
+              "${words[2]}\" ;;\n",
               out);
     }
-    fputs("    help) COMPREPLY=($(compgen -W \"--man --completion", out);
+    fputs("    help)\n        if [ \"$before\" = --completion ]; then\n"
+          "            COMPREPLY=($(compgen -W \"bash zsh fish\" -- \"$current\"))\n"
+          "            return\n        fi\n"
+          "        COMPREPLY=($(compgen -W \"--man --completion",
+          out);
     for (const struct command *command = table->commands; command->name; command++) {
         if (starts_group(table, command)) {
             fprintf(out, " " STR_FMT, STR_ARG(name_word(command, 0)));
@@ -200,10 +242,25 @@ static void completion_zsh(const struct command_table *table, FILE *out)
             fputs("'\n", out);
         }
     }
-    fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
-          "return\n    fi\n"
-          "    local command=$words[2]\n    case $command in\n",
+    fputs("    )\n    local skip\n"
+          "    while (( CURRENT > 2 )) && [[ $words[2] == -* ]]; do # options before the command\n"
+          "        skip=1\n        case $words[2] in ",
           out);
+    leading_options(out, table, true, "|");
+    fputs(") skip=2 ;; esac\n        (( CURRENT - skip > 1 )) || break\n"
+          "        words=(\"$words[1]\" \"${(@)words[2 + skip,-1]}\")\n        (( CURRENT -= skip "
+          "))\n"
+          "    done\n"
+          "    if (( CURRENT == 2 )) && [[ $words[2] == -* ]]; then\n        compadd -- ",
+          out);
+    leading_options(out, table, false, " ");
+    fputs(" --version\n        return\n"
+          "    elif (( CURRENT == 2 )); then\n        _describe command commands\n        "
+          "return\n    fi\n"
+          "    local command=$words[2]\n    case $command in\n        ",
+          out);
+    leading_options(out, table, true, "|");
+    fputs(") _files; return ;;\n    esac\n    case $command in\n", out);
     for (const struct command *command = table->commands; command->name; command++) {
         struct str group = name_word(command, 0);
         if (!starts_group(table, command) || name_word(command, 1).len == 0) {
@@ -217,9 +274,13 @@ static void completion_zsh(const struct command_table *table, FILE *out)
         }
         fputs("\n            return\n        fi\n        command=\"$command $words[3]\" ;;\n", out);
     }
-    fputs("    help)\n        _describe command commands\n        return ;;\n    esac\n    case "
-          "$command in\n",
-          out);
+    fputs(
+        "    help)\n        if [[ $words[CURRENT-1] == --completion ]]; then\n"
+        "            compadd bash zsh fish\n        else\n            _describe command commands\n"
+        "            compadd -- --man --completion\n        fi\n        return ;;\n    esac\n    "
+        "case "
+        "$command in\n",
+        out);
     for (const struct command *command = table->commands; command->name; command++) {
         fprintf(out, "    '%s')\n        _arguments", command->name);
         zsh_options(out, command->options);
@@ -234,12 +295,17 @@ static void completion_zsh(const struct command_table *table, FILE *out)
           out);
 }
 
+/* command NULL: before the command. */
 static void fish_options(FILE *out, const struct command *command, const struct option *options)
 {
     for (; options && options->type != OPTION_END; options++) {
-        fprintf(out, "complete -c hourbell -n '__fish_seen_subcommand_from " STR_FMT,
-                STR_ARG(name_word(command, 0)));
-        if (name_word(command, 1).len) {
+        if (!command) {
+            fputs("complete -c hourbell -n '__hourbell_needs_command", out);
+        } else {
+            fprintf(out, "complete -c hourbell -n '__fish_seen_subcommand_from " STR_FMT,
+                    STR_ARG(name_word(command, 0)));
+        }
+        if (command && name_word(command, 1).len) {
             fprintf(out, "; and __fish_seen_subcommand_from " STR_FMT,
                     STR_ARG(name_word(command, 1)));
         }
@@ -266,11 +332,29 @@ static void fish_options(FILE *out, const struct command *command, const struct 
 static void completion_fish(const struct command_table *table, FILE *out)
 {
     fputs("# fish completion of hourbell; made by: hourbell help --completion fish\n"
-          "complete -c hourbell -n __fish_use_subcommand -f -a help -d 'explain a command'\n",
+          "function __hourbell_needs_command # options may stand before the command\n"
+          "    set -l words (commandline -opc)\n    set -e words[1]\n    while set -q words[1]\n"
+          "        switch $words[1]\n            case ",
           out);
+    leading_options(out, table, true, " ");
+    fputs("\n                set -e words[1]\n            case '-*'\n            case '*'\n"
+          "                return 1\n        end\n        set -e words[1]\n    end\n    return "
+          "0\nend\n"
+          "complete -c hourbell -n __hourbell_needs_command -f -a help -d 'explain a command'\n"
+          "complete -c hourbell -n __hourbell_needs_command -l version -d 'print the version'\n"
+          "complete -c hourbell -n '__fish_seen_subcommand_from help' -f -l man -d 'print the man "
+          "page'\n"
+          "complete -c hourbell -n '__fish_seen_subcommand_from help' -x -l completion -a 'bash "
+          "zsh fish' "
+          "-d 'print completions'\n",
+          out);
+    fish_options(out, NULL, table->client_options);
+    fish_options(out, NULL, command_common_options);
     for (const struct command *command = table->commands; command->name; command++) {
         if (starts_group(table, command)) {
-            fprintf(out, "complete -c hourbell -n __fish_use_subcommand -f -a " STR_FMT " -d '",
+            fprintf(out,
+                    "complete -c hourbell -n '__hourbell_needs_command; or "
+                    "__fish_seen_subcommand_from help' -f -a " STR_FMT " -d '",
                     STR_ARG(name_word(command, 0)));
             shell_quoted(out, command->help, "\\");
             fputs("'\n", out);

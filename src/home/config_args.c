@@ -34,13 +34,17 @@ static size_t collect_flags(const struct args *args, const char **ret_flags)
     return count;
 }
 
-static void tell(const char *kind, const struct str *remarks, int count)
+static void tell(const struct args *args, bool fault, const struct str *remarks, int count)
 {
     for (int i = 0; i < count && i < CONFIG_REMARKS_MAX; i++) {
-        fprintf(stderr, "hourbell: %s" STR_FMT "\n", kind, STR_ARG(remarks[i]));
+        if (fault) {
+            command_fail(args, EXIT_INVALID, STR_FMT, STR_ARG(remarks[i]));
+        } else {
+            command_note(args, "warning: " STR_FMT, STR_ARG(remarks[i]));
+        }
     }
     if (count > CONFIG_REMARKS_MAX) {
-        fprintf(stderr, "hourbell: %s... and %d more\n", kind, count - CONFIG_REMARKS_MAX);
+        command_note(args, "... and %d more", count - CONFIG_REMARKS_MAX);
     }
 }
 
@@ -55,7 +59,7 @@ enum rc config_args_load(const struct args *args, struct config *ret_config)
         .environment = environ,
     };
     enum rc rc = config_load(args->arena, &input, ret_config, &report);
-    tell("", report.faults, report.fault_count);
-    tell("warning: ", report.warnings, report.warning_count);
+    tell(args, true, report.faults, report.fault_count);
+    tell(args, false, report.warnings, report.warning_count);
     return rc;
 }

@@ -176,6 +176,9 @@ void command_help(const struct command_table *table, const struct command *comma
     print_options(out, "options of all commands that talk to a server", table->client_options);
     print_options(out, "options of all commands", command_common_options);
     fprintf(out,
+            "\nThese options may stand before the command too. With --json errors are JSON as "
+            "well, on\n"
+            "standard error.\n"
             "\nSee '%s help COMMAND' for one command, '%s help --man' for the man page, and\n"
             "'%s help --completion bash|zsh|fish' for completions.\n",
             table->program, table->program, table->program);

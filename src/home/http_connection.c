@@ -296,6 +296,7 @@ static void on_closed(uv_handle_t *handle)
     struct http_connection *connection = handle->data;
     connection->closed = true;
     connection->server->connection_count--;
+    http_peer_give(connection);
     http_connection_free(connection);
 }
 
@@ -306,6 +307,16 @@ void http_connection_close(struct http_connection *connection)
         wait_link(connection, WAIT_NONE);
         uv_close(&connection->io.handle, on_closed);
     }
+}
+
+bool http_connection_evict(struct http_server *server)
+{
+    struct http_connection *oldest = server->waiting[WAIT_IDLE].oldest;
+    if (!oldest || oldest->since_ms + HTTP_REST_MS > uv_now(server->loop)) {
+        return false;
+    }
+    http_connection_close(oldest);
+    return true;
 }
 
 void http_connection_reset(struct http_connection *connection)

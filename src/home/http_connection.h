@@ -1,5 +1,5 @@
 /* What the files of the HTTP server share: http_server.c (listeners, its own life), http_connection.c
- * (life and deadlines of connections), http_parse.c (bytes to requests), http_answer.c (answers to bytes). Nobody else includes
+ * (life and deadlines of connections), http_peers.c (whose they are), http_parse.c (bytes to requests), http_answer.c (answers to bytes). Nobody else includes
  * this. An idle connection costs this struct (about 1 KB) and no exchange. */
 #ifndef HOME_HTTP_CONNECTION_H
 #define HOME_HTTP_CONNECTION_H
@@ -9,8 +9,10 @@
 #include "core/api.h"
 #include "home/http_server.h"
 
-#define HTTP_READ_BYTES 65536                   /* the one read buffer of all connections */
-#define HTTP_POOL_MAX 512                       /* exchanges kept for reuse */
+#define HTTP_READ_BYTES 65536 /* the one read buffer of all connections */
+#define HTTP_POOL_MAX 512     /* exchanges kept for reuse */
+#define HTTP_PEER_BUCKETS 1024
+#define HTTP_REST_MS 200 /* before that a client that waits for nothing is about to ask again */
 #define HTTP_LINGER_MAX_BYTES ((size_t)1 << 20) /* thrown away from a closing connection */
 
 /* What a connection waits for; each kind has one span for all, so its list is in order of the deadline. */
@@ -43,11 +45,12 @@ struct http_connection {
     struct http_connection *older, *newer; /* in the list of its wait */
     struct http_connection *flush_next;
     struct http_connection *before, *after; /* in the list of all */
+    struct http_peer *peer;                 /* NULL = not counted */
     enum problem refusal;                   /* set by the parser's callbacks */
     const char *refusal_detail;
     int line_blanks; /* seen in the request line */
-    bool line_done, loopback, reading, writing, stopped, ended, lingering, closing, closed,
-        to_flush, saw_cr;
+    bool line_done, line_foreign, loopback, reading, writing, stopped, ended, lingering, closing,
+        closed, to_flush, saw_cr;
 };
 
 struct http_waiting {
@@ -68,6 +71,7 @@ struct http_server {
     struct http_waiting waiting[WAIT_COUNT];
     struct http_connection *connections; /* all, newest first */
     struct http_connection *to_flush;
+    struct http_peer *peers[HTTP_PEER_BUCKETS];
     struct http_exchange *pool;
     int pool_count;
     int64_t connection_count;
@@ -91,10 +95,17 @@ void http_exchange_finish(struct http_connection *);
 void http_exchange_free(struct http_server *, struct http_exchange *);
 void http_connection_wait(struct http_connection *, bool restart);
 void http_connection_read(struct http_connection *, bool wanted);
+/* Make room for another one: close the one that rests longest, if it does so for HTTP_REST_MS. */
+bool http_connection_evict(struct http_server *);
 void http_connection_close(struct http_connection *);
 void http_connection_reset(struct http_connection *); /* RST: what was not sent is lost */
 /* Free it if its handle is closed and no exchange is at home any more. */
 void http_connection_free(struct http_connection *);
+
+/* http_peers.c */
+/* Count an accepted connection to its address. out: how many that one has now; 0 = it is not counted. */
+int64_t http_peer_take(struct http_connection *);
+void http_peer_give(struct http_connection *);
 
 /* http_parse.c */
 void http_parse_open(struct http_connection *);

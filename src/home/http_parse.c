@@ -156,17 +156,40 @@ static int header_count(const struct http_exchange *exchange, const char *name,
     return count;
 }
 
-/* uri-host [":" port] by its bytes (RFC 9110 section 7.2); empty is allowed. */
+/* How many bytes there are before the first that is no letter, digit or one of others. */
+static size_t span_of(struct str text, const char *others)
+{
+    size_t len = 0;
+    while (len < text.len) {
+        unsigned char c = (unsigned char)text.s[len];
+        bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        if (!letter && (c == '\0' || !strchr(others, c))) {
+            break;
+        }
+        len++;
+    }
+    return len;
+}
+
+/* uri-host [":" port] (RFC 9110 section 7.2): a name, which may be empty, or an address in brackets. */
 static bool host_is_fine(struct str host)
 {
-    for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.s[i];
-        bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-        if (!letter && (c == '\0' || !strchr("-._~%!$&'()*+,;=:[]", c))) {
+    bool bracketed = host.len && host.s[0] == '[';
+    struct str rest = bracketed ? str_from(host, 1) : host;
+    rest = str_from(rest, span_of(rest, bracketed ? "-._~!$&'()*+,;=:" : "-._~%!$&'()*+,;="));
+    if (bracketed) {
+        if (!rest.len || rest.s[0] != ']') {
             return false;
         }
+        rest = str_from(rest, 1);
     }
-    return true;
+    if (rest.len && rest.s[0] == ':') {
+        rest = str_from(rest, 1);
+        while (rest.len && rest.s[0] >= '0' && rest.s[0] <= '9') {
+            rest = str_from(rest, 1);
+        }
+    }
+    return rest.len == 0;
 }
 
 /* The bytes of a URI's path and query, and the few more that clients leave bare in them. */
@@ -181,7 +204,8 @@ static bool target_is_fine(struct str target)
     return true;
 }
 
-/* Absolute-form becomes origin-form: a server must take it (RFC 9112 section 3.2.2). */
+/* Absolute-form becomes origin-form: a server must take it (RFC 9112 section 3.2.2). An authority without a host
+ * is none, and one with a user is a trick (RFC 9110 section 4.2). */
 static bool target_fill(struct http_exchange *exchange, uint8_t method)
 {
     struct str target = {exchange->head, exchange->target_bytes};
@@ -200,6 +224,9 @@ static bool target_fill(struct http_exchange *exchange, uint8_t method)
         while (authority < rest.len && rest.s[authority] != '/' && rest.s[authority] != '?') {
             authority++;
         }
+        if (!authority || rest.s[0] == ':' || !host_is_fine(str_head(rest, authority))) {
+            return false;
+        }
         rest = str_from(rest, authority);
         target = rest.len && rest.s[0] == '/'
                      ? rest
@@ -217,7 +244,7 @@ static const char *framing_fault(const llhttp_t *parser, const struct http_excha
     if (connection->line_blanks > 2) { /* RFC 9112 section 3 */
         return "The request line has too many blanks.";
     }
-    if (parser->http_major != 1 || parser->http_minor > 1) {
+    if (connection->line_foreign || parser->http_major != 1 || parser->http_minor > 1) {
         return "The version must be HTTP/1.1 or HTTP/1.0.";
     }
     int count = header_count(exchange, "host", &value);
@@ -241,14 +268,38 @@ static const char *framing_fault(const llhttp_t *parser, const struct http_excha
 /* Somebody in between speaks for another machine: the peer's address says nothing then. */
 static bool is_forwarded(const struct http_exchange *exchange)
 {
-    static const char *const names[] = {"forwarded", "x-forwarded-for", "x-real-ip", "via"};
+    static const char *const names[] = {"forwarded", "x-real-ip", "x-client-ip", "true-client-ip",
+                                        "via"};
     struct str value;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (header_count(exchange, names[i], &value) > 0) {
             return true;
         }
     }
+    for (size_t i = 0; i < exchange->span_count; i++) {
+        if (str_starts(exchange->headers[i].name, STR("x-forwarded-"))) {
+            return true;
+        }
+    }
     return false;
+}
+
+/* Did it ask for this machine by a name that is nobody else's? A browser here that some page leads to a name
+ * which points to 127.0.0.1 (DNS rebinding) did not. */
+static bool host_is_loopback(const struct http_exchange *exchange)
+{
+    struct str host = STR_NONE;
+    if (header_count(exchange, "host", &host) == 0) {
+        return true; /* HTTP/1.0, so no browser */
+    }
+    struct str rest = host, name = text_cut(&rest, ':');
+    for (size_t i = 0; i < name.len && str_starts(name, STR("127.")); i++) {
+        if (name.s[i] != '.' && (name.s[i] < '0' || name.s[i] > '9')) {
+            return false; /* 127.example.com */
+        }
+    }
+    return str_starts(name, STR("127.")) || text_equal_nocase(name, STR("localhost")) ||
+           str_is(host, "[::1]") || str_starts(host, STR("[::1]:"));
 }
 
 static int on_headers_complete(llhttp_t *parser)
@@ -271,7 +322,8 @@ static int on_headers_complete(llhttp_t *parser)
     exchange->head_only = parser->method == HTTP_HEAD;
     exchange->request.method =
         exchange->head_only ? STR("GET") : str_of(llhttp_method_name(parser->method));
-    exchange->request.loopback = connection->loopback && !is_forwarded(exchange);
+    exchange->request.loopback =
+        connection->loopback && !is_forwarded(exchange) && host_is_loopback(exchange);
     exchange->old_version = parser->http_minor == 0;
     exchange->close = !llhttp_should_keep_alive(parser);
     parser->upgrade =
@@ -318,6 +370,14 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
+/* What a chunk announces is refused before it comes. */
+static int on_chunk_header(llhttp_t *parser)
+{
+    const struct http_connection *connection = parser->data;
+    size_t room = connection->server->options.body_max_bytes - connection->current->body_bytes;
+    return parser->content_length > room ? refuse(parser, PROBLEM_body_too_large, "") : 0;
+}
+
 static int on_message_complete(llhttp_t *parser)
 {
     current_of(parser)->complete = true;
@@ -331,6 +391,7 @@ static const llhttp_settings_t parser_settings = {
     .on_header_field_complete = on_header_field_complete,
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
@@ -373,7 +434,7 @@ static void complete(struct http_connection *connection)
     struct http_exchange *exchange = connection->current;
     struct http_server *server = connection->server;
     connection->current = NULL;
-    connection->line_done = false;
+    connection->line_done = connection->line_foreign = false;
     connection->line_blanks = 0;
     exchange->wants_continue = false;
     exchange->request.body = (struct str){exchange->body, exchange->body_bytes};
@@ -413,11 +474,13 @@ static size_t raw_max_bytes(const struct http_connection *connection)
            (exchange && exchange->head_complete ? BODY_RAW_FACTOR * body_max : 0);
 }
 
-/* How many blanks the request line has; llhttp takes any number of them. */
-static void count_blanks(struct http_connection *connection, const char *bytes, size_t len)
+/* What llhttp takes in a request line: any number of blanks, and the protocols RTSP and ICE. */
+static void look_at_line(struct http_connection *connection, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len && !connection->line_done; i++) {
         connection->line_done = bytes[i] == '\n';
+        connection->line_foreign |=
+            connection->line_blanks == 2 && (bytes[i] == 'R' || bytes[i] == 'I');
         connection->line_blanks += bytes[i] == ' ';
     }
 }
@@ -441,7 +504,7 @@ static size_t parse_message(struct http_connection *connection, const char *byte
     llhttp_t *parser = &connection->parser;
     size_t raw = connection->current ? connection->current->raw_bytes : 0;
     len = len < raw_max_bytes(connection) - raw ? len : raw_max_bytes(connection) - raw;
-    count_blanks(connection, bytes, len);
+    look_at_line(connection, bytes, len);
     enum llhttp_errno error = llhttp_execute(parser, bytes, len);
     struct http_exchange *exchange = connection->current;
     if (error == HPE_OK) {

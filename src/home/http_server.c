@@ -12,18 +12,17 @@
 
 #define BACKLOG 1024
 #define REFUSED_MAX 64 /* connections beyond the cap that are told so; more are closed at once */
+#define PEER_REFUSED_MAX 4 /* the same of one peer */
 
 /* --- accepting ------------------------------------------------------------------------------------ */
 
-/* Does the other end of it stand on this machine? */
+/* Does the other end of it stand on this machine? Of a Unix socket nobody knows: it is where a proxy comes in. */
 static bool peer_is_loopback(struct http_connection *connection)
 {
     struct sockaddr_storage peer = {0};
     int len = sizeof peer;
-    if (connection->io.handle.type != UV_TCP) {
-        return true;
-    }
-    if (uv_tcp_getpeername(&connection->io.tcp, (struct sockaddr *)&peer, &len) != 0) {
+    if (connection->io.handle.type != UV_TCP ||
+        uv_tcp_getpeername(&connection->io.tcp, (struct sockaddr *)&peer, &len) != 0) {
         return false;
     }
     if (peer.ss_family == AF_INET) {
@@ -34,15 +33,34 @@ static bool peer_is_loopback(struct http_connection *connection)
            (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
+/* A place for one more: beyond the cap only that of one that rests. */
+static bool has_room(struct http_server *server)
+{
+    return server->connection_count <= server->options.max_connections ||
+           http_connection_evict(server);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct http_server *server = listener->data;
+    const char *fault = NULL;
     if (status < 0) {
         return;
     }
     struct http_connection *connection = http_connection_open(server, listener->type == UV_TCP);
-    if (uv_accept(listener, &connection->io.stream) != 0 ||
-        server->connection_count > server->options.max_connections + REFUSED_MAX) {
+    if (uv_accept(listener, &connection->io.stream) != 0) {
+        http_connection_close(connection);
+        return;
+    }
+    int64_t peer_over =
+        http_peer_take(connection) - server->options.max_connections_per_peer; /* 0: no peer */
+    if (peer_over > 0) {
+        fault = "There are too many connections from this address.";
+    } else if (!has_room(server)) {
+        fault = "There are too many connections.";
+    }
+    if (fault && (peer_over > PEER_REFUSED_MAX ||
+                  server->connection_count > server->options.max_connections + REFUSED_MAX)) {
         http_connection_close(connection);
         return;
     }
@@ -50,8 +68,8 @@ static void on_connection(uv_stream_t *listener, int status)
         uv_tcp_nodelay(&connection->io.tcp, 1);
     }
     connection->loopback = !server->options.behind_proxy && peer_is_loopback(connection);
-    if (server->connection_count > server->options.max_connections) {
-        http_parse_refuse(connection, PROBLEM_store_busy, "There are too many connections.");
+    if (fault) {
+        http_parse_refuse(connection, PROBLEM_store_busy, fault);
     } else {
         http_connection_read(connection, true);
     }

@@ -59,6 +59,7 @@ struct http_options {
     struct str bind;        /* "127.0.0.1:8080", "[::1]:0"; "" = none */
     struct str unix_socket; /* path; "" = none */
     bool behind_proxy; /* allows an address that is not loopback; no peer counts as loopback then */
+    int64_t max_connections_per_peer; /* 0 = no cap; never of the Unix socket */
     int64_t max_connections, header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     size_t body_max_bytes; /* 0 = BODY_MAX_BYTES */
     /* A complete request. rule: only collect; answer outside of this callback. */

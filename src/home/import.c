@@ -340,6 +340,7 @@ static void save(struct import *import)
     if (import->results && fflush(import->results) != 0) {
         stop(import, EXIT_FAILED, "writing the results: %s", strerrordesc_np(errno));
     }
+    import->state.results_bytes = import->results ? ftello(import->results) : -1;
     if (!import->dry && import_state_save(&arena, &import->state) != RC_OK) {
         stop(import, EXIT_FAILED, "%s: %s", import->state.path, strerrordesc_np(errno));
     }

@@ -25,7 +25,7 @@ const char *import_result_name(enum import_result result)
 
 void import_state_begin(struct import_state *state, const char *path, struct str id, int64_t now_ms)
 {
-    *state = (struct import_state){.path = path, .started_at_ms = now_ms};
+    *state = (struct import_state){.path = path, .started_at_ms = now_ms, .results_bytes = -1};
     snprintf(state->id, sizeof state->id, STR_FMT, STR_ARG(id));
 }
 
@@ -79,6 +79,7 @@ static struct str state_write(struct arena *arena, const struct import_state *st
     json_add_i64(doc, root, "offset_bytes", state->offset_bytes);
     json_add_str(doc, root, "sha", str_of(state->sha));
     json_add_bool(doc, root, "finished", state->finished);
+    json_add_i64(doc, root, "results_bytes", state->results_bytes);
     yyjson_mut_val *results = json_add_obj(doc, root, "results");
     for (int i = 0; i < IMPORT_RESULT_COUNT; i++) {
         json_add_i64(doc, results, names[i], state->results[i]);
@@ -158,6 +159,7 @@ enum rc import_state_load(struct arena *arena, const char *path, struct import_s
     snprintf(state->sha, sizeof state->sha, STR_FMT, STR_ARG(sha));
     state->path = path;
     state->finished = json_member_bool(root, "finished", false);
+    state->results_bytes = json_member_i64(root, "results_bytes", -1);
     for (int i = 0; i < IMPORT_RESULT_COUNT; i++) {
         state->results[i] = json_member_i64(json_member(root, "results"), names[i], 0);
     }

@@ -29,10 +29,11 @@ struct import_state {
     const char *path; /* NULL = kept nowhere */
     char id[33];      /* 32 hex */
     int64_t started_at_ms;
-    int64_t line_count;   /* done without a gap, blank ones included */
-    int64_t offset_bytes; /* after them */
-    char sha[65];         /* chain of hashes over these lines, 64 hex; "" = none yet */
-    bool finished;        /* the file came to its end */
+    int64_t line_count;    /* done without a gap, blank ones included */
+    int64_t offset_bytes;  /* after them */
+    char sha[65];          /* chain of hashes over these lines, 64 hex; "" = none yet */
+    bool finished;         /* the file came to its end */
+    int64_t results_bytes; /* of the file of results, for these lines; -1 = there is none */
     int64_t results[IMPORT_RESULT_COUNT];
     struct import_reason reasons[IMPORT_REASONS_MAX];
     int reason_count;

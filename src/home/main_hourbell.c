@@ -29,7 +29,7 @@ static const struct option serve_options[] = { /* options named like a setting a
 static const struct option config_options[] = {
     {"file", 'f', OPTION_FILE, false, "FILE", "settings file; else HOURBELL_CONF, /etc/hourbell/hourbell.conf", 0, 0},
     {"set", 's', OPTION_TEXT, true, "NAME=VALUE", "one setting; stronger than environment and file", 0, 0},
-    {"origin", 'o', OPTION_FLAG, false, NULL, "say where each value came from", 0, 0},
+    {"origin", 'o', OPTION_FLAG, false, NULL, "say behind each value where it came from", 0, 0},
     {"check", 0, OPTION_FLAG, false, NULL, "print only what is wrong", 0, 0},
     END};
 
@@ -136,46 +136,49 @@ static const struct option check_options[] = {
     END};
 
 static const struct command commands[] = {
-    {.name = "serve", .help = "run the server until SIGTERM or SIGINT",
+    {.name = "serve", .also = "start run server daemon up", .help = "run the server until SIGTERM or SIGINT",
      .text = "Accepts requests over HTTP, keeps them in the data folder, and once a window carries each changed device to the "
              "downstream. The first start makes an operator's key and shows it once, unless the secrets hold one.",
      .options = serve_options, .has_settings = true, .run = cmd_serve, .exits = "11 13",
      .examples = {{"hourbell serve --file hourbell.conf", "start with a settings file"},
                   {"hourbell serve --data-dir ./data --window 60s", "try it in this folder with a window of one minute"}}},
-    {.name = "mock-sap", .help = "run a stand-in for SAP, for tests and demonstrations",
+    {.name = "mock-sap", .also = "sap mock", .help = "run a stand-in for SAP, for tests and demonstrations",
      .text = "Speaks the part of OData V2 that the connector needs: sessions, ETags, $metadata, search, changes. It forgets "
              "everything when it stops, unless --state is given. User and password come from HOURBELL_MOCK_USER and "
              "HOURBELL_MOCK_PASSWORD; without them everybody may.",
      .options = mock_sap_options, .run = cmd_mock_sap, .exits = "11 13",
      .examples = {{"hourbell mock-sap --control", "with the control paths open"}}},
-    {.name = "config", .help = "print the settings as the server would take them",
+    {.name = "config", .also = "settings configure set", .help = "print the settings as the server would take them",
+     .text = "Reads what a server would read, starts nothing. Each line is a setting and its value; with --origin also where the value "
+             "came from: default, FILE:LINE, environment HOURBELL_NAME, or flag (stronger to the right). What is unknown or out of "
+             "range is told with its place and its rule.",
      .options = config_options, .has_settings = true, .run = cmd_config, .exits = "13",
      .examples = {{"hourbell config --origin", "where does each value come from?"}}},
 
-    {.name = "create", .help = "create a device", .is_client = true, .options = create_options, .run = cmd_create,
+    {.name = "create", .also = "add new register", .help = "create a device", .is_client = true, .options = create_options, .run = cmd_create,
      .text = "The attributes are a JSON object, given as an operand, by --file, or not at all. A device that is there with equal "
              "attributes and the same owner is no error.",
      .operands = {{"NAME", "the device's name", false, false, false}, {"ATTRIBUTES", "a JSON object (default {})", true, false, false}},
      .exits = "10 11 12 13 14",
      .examples = {{"hourbell create Pump-7 '{\"vendor\":\"Ebara\"}'", "a device with one attribute"}}},
-    {.name = "update", .help = "ask for a change of a device", .is_client = true, .options = update_options, .run = cmd_update,
+    {.name = "update", .also = "edit patch modify change put", .help = "ask for a change of a device", .is_client = true, .options = update_options, .run = cmd_update,
      .text = "The patch is a JSON merge patch (RFC 7396): members replace, null deletes, objects merge. The answer comes at once; the "
              "downstream is told with the next window.",
      .operands = {{"NAME", "the device's name", false, false, false}, {"PATCH", "a JSON object", true, false, false}},
      .exits = "10 11 12 13 14",
      .examples = {{"hourbell update Pump-7 '{\"room\":\"B2\"}'", "change one attribute"}}},
-    {.name = "show", .help = "show devices, one device, or one update", .is_client = true, .options = show_options, .run = cmd_show,
+    {.name = "show", .also = "list ls get describe cat view devices device", .help = "show devices, one device, or one update", .is_client = true, .options = show_options, .run = cmd_show,
      .operands = {{"NAME", "the device's name; none: list devices", true, false, false}}, .exits = "10 12 13 14",
      .examples = {{"hourbell show Pump-7", "one device"},
                   {"hourbell show Pump-7 --seq 3", "what became of its third log entry"},
                   {"hourbell show --prefix pump", "all devices whose names begin with pump"}}},
-    {.name = "log", .help = "show the log of a device, or the system's own", .is_client = true, .options = log_options, .run = cmd_log,
+    {.name = "log", .also = "history logs events audit", .help = "show the log of a device, or the system's own", .is_client = true, .options = log_options, .run = cmd_log,
      .operands = {{"NAME", "the device's name; none: the system's log (operators)", true, false, false}}, .exits = "10 12 13 14",
      .examples = {{"hourbell log Pump-7 -n 5", "the newest five entries"}}},
-    {.name = "pending", .help = "show what will be sent next for a device, when, and what it waits for", .is_client = true,
+    {.name = "pending", .also = "preview next queue", .help = "show what will be sent next for a device, when, and what it waits for", .is_client = true,
      .run = cmd_pending, .operands = {{"NAME", "the device's name", false, false, false}}, .exits = "10 12 13 14",
      .examples = {{"hourbell pending Pump-7 --json", "the exact next body"}}},
-    {.name = "act", .help = "act on a device: cancel, hold, resume, redrive and others", .is_client = true, .options = act_options,
+    {.name = "act", .also = "cancel hold resume confirm deny discard resend_all deliver_now action", .help = "act on a device: cancel, hold, resume, redrive and others", .is_client = true, .options = act_options,
      .run = cmd_act,
      .text = "cancel takes one update back that is not on its way yet. The others are for operators: hold and resume stop and go on "
              "with deliveries; deliver_now skips the due time, never the window; confirm and deny decide an uncertain delivery; discard "
@@ -185,16 +188,18 @@ static const struct command commands[] = {
      .exits = "10 11 12 13 14",
      .examples = {{"hourbell act Pump-7 cancel --seq 4", "take the update 4 back"},
                   {"hourbell act Pump-7 hold --reason 'being moved'", "deliver nothing for this device"}}},
-    {.name = "work", .help = "show what waits, is on its way, uncertain or dead", .is_client = true, .options = work_options,
+    {.name = "work", .also = "status stats state backlog jobs", .help = "show what waits, is on its way, uncertain or dead", .is_client = true, .options = work_options,
      .run = cmd_work, .exits = "12 13 14", .examples = {{"hourbell work --state dead", "what needs an operator"}}},
-    {.name = "redrive", .help = "open dead work again", .is_client = true, .options = redrive_options, .run = cmd_redrive,
+    {.name = "redrive", .also = "retry", .help = "open dead work again", .is_client = true, .options = redrive_options, .run = cmd_redrive,
      .text = "Each device is sent its newest state with its next window, or nothing if that is what the downstream holds.",
      .exits = "12 13 14", .examples = {{"hourbell redrive --dry-run", "which devices would it be?"}}},
-    {.name = "downstream", .help = "show, hold, resume or probe the downstream", .is_client = true, .options = downstream_options,
+    {.name = "downstream", .also = "probe sap breaker", .help = "show, hold, resume or probe the downstream", .is_client = true, .options = downstream_options,
+     .text = "resume ends a hold; where there is none, it ends a rest that the downstream asked for (Retry-After). probe tries the connection "
+             "once, also after the downstream refused the credentials; if it succeeds, a rest is over too. None of them opens a window.",
      .run = cmd_downstream, .operands = {{"ACTION", "hold, resume or probe; none: show", true, false, false}}, .exits = "11 12 13 14",
      .examples = {{"hourbell downstream hold --reason 'SAP upgrade'", "send nothing until resumed"}}},
 
-    {.name = "keys list", .help = "list the keys", .is_client = true, .run = cmd_keys_list, .exits = "12 14"},
+    {.name = "keys list", .also = "key", .help = "list the keys", .is_client = true, .run = cmd_keys_list, .exits = "12 14"},
     {.name = "keys create", .help = "make a key; its secret is shown once", .is_client = true, .options = keys_create_options,
      .run = cmd_keys_create, .exits = "12 13 14",
      .examples = {{"hourbell keys create --owner acme --label 'ERP team'", "a customer's key"}}},
@@ -209,7 +214,7 @@ static const struct command commands[] = {
              "it in, if it does not know its id yet. For automation, and for when the last operator key is lost.",
      .examples = {{"echo \"operator_key=$(hourbell keys generate)\" >> secrets", "before the first start"}}},
 
-    {.name = "import", .help = "create or update many devices from a file of JSON lines", .is_client = true,
+    {.name = "import", .also = "load upload", .help = "create or update many devices from a file of JSON lines", .is_client = true,
      .options = import_options, .run = cmd_import,
      .text = "Each line is an object: {\"device_name\", \"attributes\"?, \"owner\"?, \"op\"?}. op is create, update or upsert (create, or update "
              "where the name is taken); --mode says what a line without it means. Lines of one device are sent in their order, all "
@@ -217,14 +222,14 @@ static const struct command commands[] = {
              "repeats nothing. At the end it says what was created, equal, updated, satisfied and refused, and why.",
      .operands = {{"FILE", "NDJSON, one object per line; - is standard input", false, false, true}}, .exits = "11 12 13 14 15",
      .examples = {{"hourbell import devices.ndjson --results results.ndjson", "and keep what became of each line"}}},
-    {.name = "export", .help = "write all devices as JSON lines, in order of their names", .is_client = true,
+    {.name = "export", .also = "dump download", .help = "write all devices as JSON lines, in order of their names", .is_client = true,
      .options = export_options, .run = cmd_export,
      .text = "The lines are what import reads. They hold the documents as customers want them, not logs and keys: those are in a backup.",
      .exits = "12 13 14", .examples = {{"hourbell export -o devices.ndjson", "into a file"},
                                        {"hourbell export | HOURBELL_URL=http://other:8080 hourbell import -", "to another server"}}},
-    {.name = "backup", .help = "let the server write a verified backup into its backup folder", .is_client = true,
+    {.name = "backup", .also = "save snapshot", .help = "let the server write a verified backup into its backup folder", .is_client = true,
      .run = cmd_backup, .exits = "11 12 14"},
-    {.name = "restore", .help = "put a backup into a data folder whose server is stopped", .options = restore_options,
+    {.name = "restore", .also = "recover", .help = "put a backup into a data folder whose server is stopped", .options = restore_options,
      .run = cmd_restore,
      .text = "Verifies the backup first. What the downstream got since the backup is unknown, so every device that it may have heard "
              "of is sent in full with its next change, none before the next window, and the downstream is held until an operator "
@@ -237,11 +242,11 @@ static const struct command commands[] = {
              "$metadata with the mapping: set, keys, types, lengths, what may be created and updated. Writes nothing.",
      .has_settings = false, .run = cmd_check_downstream, .exits = "12 13 14",
      .examples = {{"hourbell check downstream --secrets-file secrets", "before the first start against a new system"}}},
-    {.name = "check", .help = "replay every log of a backup or of a stopped server's data against the rules",
+    {.name = "check", .also = "verify fsck validate", .help = "replay every log of a backup or of a stopped server's data against the rules",
      .options = check_options, .run = cmd_check, .is_client = true,
      .text = "Reads only. Proves that names are unique, that each log is complete and its chain of hashes unbroken, that each document is "
              "what its updates make of it, and that no device had two effects in one window. Without an operand it asks the "
-             "running server for a backup and checks that, which must be on this machine.",
+             "running server for a backup, which must be on this machine, checks that, and removes it if nothing was found.",
      .operands = {{"PATH", "a backup, or the data folder of a stopped server", true, false, true}}, .exits = "10 11 12 13 14",
      .examples = {{"hourbell check /var/lib/hourbell", "after an accident"}}},
     {.name = "version", .help = "print the version and those of the libraries", .run = cmd_version},

@@ -6,29 +6,55 @@
 
 #include "home/config.h"
 
-/* Text of lines: a backslash is \e, a line must not begin like a request, and a new sentence is a new line. */
-static void mdoc_text(FILE *out, const char *text)
+#define LINE_COLUMNS 78 /* mandoc -T lint wants at most 80 */
+
+/* One word: a backslash is \e, a hyphen is no dash. out: columns. */
+static int mdoc_word(FILE *out, struct str word)
+{
+    int columns = 0;
+    for (size_t i = 0; i < word.len; i++) {
+        columns += word.s[i] == '\\'  ? fprintf(out, "\\e")
+                   : word.s[i] == '-' ? fprintf(out, "\\-")
+                                      : fprintf(out, "%c", word.s[i]);
+    }
+    return columns;
+}
+
+/* A line as it stands, which must not begin like a request. */
+static void mdoc_line(FILE *out, const char *text)
 {
     if (text[0] == '.' || text[0] == '\'') {
         fputs("\\&", out);
     }
-    for (; *text; text++) {
-        if ((text[0] == '.' || text[0] == ':') && text[1] == ' ' &&
-            isupper((unsigned char)text[2])) {
-            fprintf(out, "%c\n", text[0]);
-            text++;
-            continue;
+    mdoc_word(out, str_of(text));
+    fputc('\n', out);
+}
+
+/* Text, in lines of its own making; a new sentence is a new line, \n\n is a new paragraph. */
+static void mdoc_text(FILE *out, const char *text)
+{
+    int column = 0;
+    bool ended = false; /* the word before ended a sentence */
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, " \n");
+        bool sentence = ended && isupper((unsigned char)at[0]);
+        if (column && (sentence || column + 1 + (int)len > LINE_COLUMNS - 4)) {
+            fputc('\n', out);
+            column = 0;
         }
-        if (text[0] == '\n' && text[1] == '\n') {
+        if (column) {
+            column += fprintf(out, " ");
+        } else if (at[0] == '.' || at[0] == '\'') {
+            column += fprintf(out, "\\&");
+        }
+        column += mdoc_word(out, (struct str){at, len});
+        ended = len && (at[len - 1] == '.' || at[len - 1] == ':');
+        at += len;
+        if (at[0] == '\n' && at[1] == '\n') {
             fputs("\n.Pp\n", out);
-            text++;
-        } else if (*text == '\\') {
-            fputs("\\e", out);
-        } else if (*text == '-') {
-            fputs("\\-", out);
-        } else {
-            fputc(*text, out);
+            column = 0;
         }
+        at += strspn(at, " \n");
     }
     fputc('\n', out);
 }
@@ -137,19 +163,26 @@ static const struct {
 
 void manual_print(const struct command_table *table, FILE *out)
 {
-    fprintf(out,
-            ".Dd November 22, 2026\n.Dt HOURBELL 1\n.Os hourbell %s\n.Sh NAME\n.Nm hourbell\n"
-            ".Nd device registry that tells SAP once an hour\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op "
-            "Ar option ...\n"
-            ".Op Ar operand ...\n.Nm\n.Cm help\n.Op Ar command | Fl \\-man | Fl \\-completion Ar "
-            "shell\n.Sh DESCRIPTION\n",
-            table->version);
+    fprintf(
+        out,
+        ".\\\" hourbell %s\n.Dd November 22, 2026\n.Dt HOURBELL 1\n.Os\n.Sh NAME\n.Nm hourbell\n"
+        ".Nd device registry that tells SAP once an hour\n.Sh SYNOPSIS\n.Nm\n.Ar command\n.Op "
+        "Ar option ...\n"
+        ".Op Ar operand ...\n.Nm\n.Cm help\n.Op Ar command | Fl \\-man | Fl \\-completion Ar "
+        "shell\n.Sh DESCRIPTION\n",
+        table->version);
     mdoc_text(out, table->help);
-    fputs(".Pp\nOptions and operands may be mixed;\n.Fl \\-\nends the options.\n"
-          "On a terminal lists are tables with a heading; in a pipe they are lines with tabs and "
-          "no heading.\n"
-          ".Pp\nOptions of all commands:\n.Pp\n",
-          out);
+    fputs(
+        ".Pp\nOptions and operands may be mixed;\n.Fl \\-\nends the options.\n"
+        "Options of all commands, and of all that talk to a server,\nmay stand before the command "
+        "too.\n"
+        "On a terminal lists are tables with a heading;\nin a pipe they are lines with tabs and "
+        "no heading.\n"
+        "What goes wrong is told on standard error;\nwith\n.Fl \\-json\nas a JSON object in the "
+        "form of a problem document\n(RFC 9457; "
+        "the server\\(aqs own where there was one).\n"
+        ".Pp\nOptions of all commands:\n.Pp\n",
+        out);
     mdoc_options(out, command_common_options);
     fputs(".Pp\nOptions of all commands that talk to a server:\n.Pp\n", out);
     mdoc_options(out, table->client_options);
@@ -181,9 +214,13 @@ void manual_print(const struct command_table *table, FILE *out)
         for (int i = 0; i < EXAMPLES_MAX && command->examples[i].line; i++) {
             mdoc_text(out, command->examples[i].what);
             fputs(".Bd -literal -offset indent\n", out);
-            mdoc_text(out, command->examples[i].line);
+            mdoc_line(out, command->examples[i].line);
             fputs(".Ed\n.Pp\n", out);
         }
     }
-    fputs("All commands and their options are above.\n.Sh SEE ALSO\n.Xr curl 1\n", out);
+    fputs("All commands and their options are above.\n.Sh SEE ALSO\n"
+          ".Lk https://www.rfc-editor.org/rfc/rfc7396 \"JSON Merge Patch\"\n"
+          ".Lk https://www.rfc-editor.org/rfc/rfc9457 \"Problem Details for HTTP APIs\"\n"
+          ".Lk https://www.standardwebhooks.com \"Standard Webhooks\"\n",
+          out);
 }

@@ -60,6 +60,8 @@ static const struct metrics_line tally_lines[] = {
     {"hourbell_notices_total", NULL, "end", "given_up", TALLY_notices_given_up},
     {"hourbell_breaker_opened_total", "How often the downstream was closed to all devices.", NULL,
      NULL, TALLY_breaker_opened},
+    {"hourbell_downstream_paused_total", "How often the downstream asked for rest (Retry-After).",
+     NULL, NULL, TALLY_downstream_paused},
     {"hourbell_leases_lost_total", "Senders that did not report before their lease ended.", NULL,
      NULL, TALLY_leases_lost},
 };
@@ -254,6 +256,22 @@ static void render_work(struct text *text, const struct metrics_gauges *gauges)
     text_printf(text, "hourbell_oldest_due_seconds %.3f\n", (double)late_ms / 1000);
 }
 
+static void render_downstream(struct text *text, const struct metrics_gauges *gauges)
+{
+    static const enum block blocks[] = {BLOCK_downstream_hold, BLOCK_downstream_stopped,
+                                        BLOCK_downstream_paused, BLOCK_clock_hold};
+    int64_t rest_ms = max_i64(gauges->paused_until_ms - gauges->now_ms, 0);
+    render_head(text, "hourbell_downstream_blocked", "gauge",
+                "1 for what keeps every delivery from starting.");
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        text_printf(text, "hourbell_downstream_blocked{by=\"%s\"} %d\n", block_name(blocks[i]),
+                    gauges->block == blocks[i]);
+    }
+    render_head(text, "hourbell_downstream_pause_seconds", "gauge",
+                "What is left of the rest that the downstream asked for.");
+    text_printf(text, "hourbell_downstream_pause_seconds %.3f\n", (double)rest_ms / 1000);
+}
+
 struct str metrics_render(struct arena *arena, const struct metrics *metrics,
                           const struct metrics_gauges *gauges)
 {
@@ -262,6 +280,7 @@ struct str metrics_render(struct arena *arena, const struct metrics *metrics,
     render_requests(&text, metrics);
     render_tallies(&text, metrics);
     render_work(&text, gauges);
+    render_downstream(&text, gauges);
     render_gauge(&text, "hourbell_connections", "Open HTTP connections.", gauges->connection_count);
     render_gauge(&text, "hourbell_sends_in_flight", "Calls to the downstream under way.",
                  gauges->send_count);

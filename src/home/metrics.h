@@ -5,6 +5,7 @@
 #define HOME_METRICS_H
 
 #include "core/routes.h"
+#include "core/window.h"
 
 #define METRICS_BUCKETS 12  /* of the turn histogram, without +Inf */
 #define METRICS_STATUSES 26 /* that answers have; the last one stands for all others */
@@ -21,6 +22,9 @@ struct metrics {
 /* What is true at the moment of asking. */
 struct metrics_gauges {
     struct work_counts work;
+    enum block
+        block; /* what keeps every delivery of realm live from starting; BLOCK_nothing = nothing does */
+    int64_t paused_until_ms; /* the downstream asked for rest; 0 = no */
     int64_t now_ms, connection_count, send_count, notice_count;
     bool ready;
 };

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/text.h"
+#include "core/api.h"
 #include "home/http_server.h"
 
 #define IDLE_TIMEOUT_MS 60000 /* as SAP's ICM */
@@ -125,10 +127,65 @@ static void wait_for(struct mock_server *server, struct http_exchange *exchange,
     uv_timer_start(&waiting->timer, on_timer, (uint64_t)answer->delay_ms, 0);
 }
 
+/* "127.0.0.1:8181", "localhost", "[::1]:8181" */
+static bool is_loopback(struct str host)
+{
+    static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct str name = str_of(names[i]);
+        if (str_starts(host, name) && (host.len == name.len || host.s[name.len] == ':')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A web page in this machine's browser must not drive the mock: not by a form or another request that needs no leave of
+ * ours (its content type, its Origin say so), not under a name that was made to point here (Host). out: 0 = go on. */
+static int refuse_page(const struct request *request, const char **ret_why)
+{
+    struct str host = request_header(request, "host"), origin = request_header(request, "origin");
+    struct str type = request_header(request, "content-type");
+    type = text_trim(text_cut(&type, ';'));
+    if (!is_loopback(host)) {
+        *ret_why = "the control paths are for 127.0.0.1, [::1] and localhost; Host names another";
+        return 403;
+    }
+    if (origin.len && !(str_starts(origin, STR("http://")) && is_loopback(str_from(origin, 7)))) {
+        *ret_why = "the control paths are not for web pages of elsewhere (Origin)";
+        return 403;
+    }
+    if (str_is(request->method, "POST") && !text_equal_nocase(type, STR("application/json"))) {
+        *ret_why = "a POST to a control path needs content-type: application/json";
+        return 415;
+    }
+    return 0;
+}
+
+static bool refuse(struct http_exchange *exchange)
+{
+    const char *why = NULL;
+    int status = 0;
+    if (str_starts(exchange->request.target, STR(SAP_MOCK_CONTROL))) {
+        status = refuse_page(&exchange->request, &why);
+    }
+    if (status) {
+        struct sap_answer answer = {
+            .status = status, .body = arena_printf(&exchange->arena, "{\"error\":\"%s\"}\n", why)};
+        answer.headers[answer.header_count++] =
+            (struct header){STR("content-type"), STR("application/json")};
+        deliver(exchange, &answer);
+    }
+    return status != 0;
+}
+
 static void take(struct mock_server *server, struct http_exchange *exchange)
 {
     struct sap_answer answer;
     struct request request = exchange->request;
+    if (refuse(exchange)) {
+        return;
+    }
     if (exchange->head_only) {
         request.method = STR("HEAD"); /* the mock tells them apart */
     }

@@ -1,4 +1,5 @@
-/* Levenshtein distance over two short rows; no allocation, so it can be used before anything is set up. */
+/* Levenshtein distance over three short rows, two letters in the wrong order counted as one fault; no allocation, so it can
+ * be used before anything is set up. */
 #include "home/nearest.h"
 
 #include <ctype.h>
@@ -8,24 +9,31 @@ static int letter(char c)
     return c == '-' ? '_' : tolower((unsigned char)c);
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static size_t distance(struct str a, struct str b)
 {
-    size_t row[NEAREST_MAX_BYTES + 1];
+    size_t rows[3][NEAREST_MAX_BYTES + 1];
     assert(b.len <= NEAREST_MAX_BYTES);
     for (size_t j = 0; j <= b.len; j++) {
-        row[j] = j;
+        rows[0][j] = j;
     }
     for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *higher = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
-            size_t replaced = diagonal + (letter(a.s[i - 1]) != letter(b.s[j - 1]));
-            size_t best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < best ? replaced : best;
+            bool same = letter(a.s[i - 1]) == letter(b.s[j - 1]);
+            row[j] = least(above[j - 1] + !same, least(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && letter(a.s[i - 1]) == letter(b.s[j - 2]) &&
+                letter(a.s[i - 2]) == letter(b.s[j - 1])) {
+                row[j] = least(row[j], higher[j - 2] + 1);
+            }
         }
     }
-    return row[b.len];
+    return rows[a.len % 3][b.len];
 }
 
 int nearest(struct str word, const char *const *names, size_t count)

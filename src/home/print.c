@@ -88,6 +88,10 @@ void print_close(struct print_table *table)
         }
         widths[i] = widths[i] > CELL_WIDTH_MAX ? CELL_WIDTH_MAX : widths[i];
     }
+    if (table->cell_count == 0) {
+        puts("none");
+        return;
+    }
     print_line(table, heads, widths);
     for (size_t at = 0; at < table->cell_count; at += (size_t)table->column_count) {
         print_line(table, table->cells + at, widths);
@@ -135,12 +139,36 @@ static bool among(const char *words, struct str word)
     return false;
 }
 
+/* The members of an object as rows "path.name", those of objects in it that are named in `flatten` too: two levels. */
+static void print_members(struct print_table *table, yyjson_val *object, struct str path,
+                          const char *flatten)
+{
+    struct arena *arena = table->arena;
+    size_t at, count, inner_at, inner_count;
+    yyjson_val *name, *value, *inner_name, *inner_value;
+    yyjson_obj_foreach(object, at, count, name, value)
+    {
+        struct str row =
+            arena_printf(arena, STR_FMT "." STR_FMT, STR_ARG(path), STR_ARG(json_str(name)));
+        if (!yyjson_is_obj(value) || !among(flatten, row)) {
+            print_row(table, (struct str[]){row, print_cell(arena, value)});
+            continue;
+        }
+        yyjson_obj_foreach(value, inner_at, inner_count, inner_name, inner_value)
+        {
+            struct str inner = arena_printf(arena, STR_FMT "." STR_FMT, STR_ARG(row),
+                                            STR_ARG(json_str(inner_name)));
+            print_row(table, (struct str[]){inner, print_cell(arena, inner_value)});
+        }
+    }
+}
+
 void print_object(struct arena *arena, yyjson_val *object, const char *flatten)
 {
     static const char *const heads[] = {"MEMBER", "VALUE"};
     struct print_table table;
-    size_t at, count, inner_at, inner_count;
-    yyjson_val *name, *value, *inner_name, *inner_value;
+    size_t at, count;
+    yyjson_val *name, *value;
     print_open(&table, arena, heads, 2);
     yyjson_obj_foreach(object, at, count, name, value)
     {
@@ -148,12 +176,7 @@ void print_object(struct arena *arena, yyjson_val *object, const char *flatten)
             print_row(&table, (struct str[]){json_str(name), print_cell(arena, value)});
             continue;
         }
-        yyjson_obj_foreach(value, inner_at, inner_count, inner_name, inner_value)
-        {
-            struct str path = arena_printf(arena, STR_FMT "." STR_FMT, STR_ARG(json_str(name)),
-                                           STR_ARG(json_str(inner_name)));
-            print_row(&table, (struct str[]){path, print_cell(arena, inner_value)});
-        }
+        print_members(&table, value, json_str(name), flatten);
     }
     print_close(&table);
 }

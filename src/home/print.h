@@ -21,7 +21,7 @@ struct print_table {
 void print_open(struct print_table *, struct arena *, const char *const *heads, int column_count);
 /* One row: column_count cells; in a pipe it is out at once, on a terminal with print_close. Cells must live as long as the table. */
 void print_row(struct print_table *, const struct str *cells);
-/* Print a table's rows (terminal). */
+/* Print a table's rows (terminal); "none" if there are none. */
 void print_close(struct print_table *);
 /* Is standard output a terminal? */
 bool print_is_terminal(void);
@@ -30,7 +30,8 @@ bool print_is_terminal(void);
 struct str print_cell(struct arena *, yyjson_val *);
 /* The member at a path of names with dots ("pending.count") as a cell. */
 struct str print_member(struct arena *, yyjson_val *object, const char *path);
-/* An object as two columns, name and value; members of objects named in `flatten` (blank between) become rows of their own. */
+/* An object as two columns, name and value; members of objects named in `flatten` (blank between; "a.b" for one inside
+ * another) become rows of their own. */
 void print_object(struct arena *, yyjson_val *object, const char *flatten);
 /* The number n with the right form of a word: "1 device", "2 devices". */
 struct str print_count(struct arena *, int64_t n, const char *word);

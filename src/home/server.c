@@ -148,6 +148,7 @@ static enum rc open_http(struct server *server, struct call *call)
         .unix_socket = settings->unix_socket,
         .behind_proxy = settings->behind_proxy,
         .max_connections = settings->max_connections,
+        .max_connections_per_peer = settings->max_connections_per_peer,
         .header_timeout_ms = settings->header_timeout_ms,
         .body_timeout_ms = settings->body_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,

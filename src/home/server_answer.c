@@ -2,7 +2,9 @@
  * checked route, method and right. OPTIONS is the core's 405 with another status: the route decides what
  * is allowed, and who may ask. A backup is copied between turns, verified in the pool, answered when whole. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "adapters/store_sqlite.h"
@@ -57,8 +59,13 @@ static enum rc answer_metrics(struct server *server, struct http_exchange *excha
         TRY(store_work_count(server->world->store, call, &server->counts));
         server->counts_at_boot_ms = server->boot_ms;
     }
+    struct breaker breaker;
+    int64_t at_ms;
+    TRY(breaker_get(server->world, call, STR("live"), &breaker));
     struct metrics_gauges gauges = {
         .work = server->counts,
+        .block = breaker_blocks(&breaker, server->now_ms, &at_ms),
+        .paused_until_ms = breaker.pause_until_ms,
         .now_ms = server->now_ms,
         .connection_count = http_server_connection_count(server->http),
         .send_count = server->send_count,
@@ -78,13 +85,14 @@ static void run_backup(uv_work_t *work)
     job->rc = store_sqlite_backup_finish(job->server->backup.copy, &job->call);
 }
 
-/* <backup_dir>/hourbell-20261122T100500Z.db; the folder is made if it is missing. */
+/* <backup_dir>/hourbell-20261122T100500Z.db, absolute: whoever asked stands in another folder. The folder is made if it is
+ * missing. */
 static enum rc backup_path(struct server *server, struct backup *backup)
 {
     const struct settings *settings = server->settings;
     struct call *call = &backup->call;
     struct str dir = settings->backup_dir;
-    char at[ISO_TIME_BYTES + 1], compact[ISO_TIME_BYTES + 1];
+    char at[ISO_TIME_BYTES + 1], compact[ISO_TIME_BYTES + 1], whole[PATH_MAX];
     size_t len = 0;
     if (!dir.len) {
         dir = arena_printf(call->arena, STR_FMT "/backup", STR_ARG(settings->data_dir));
@@ -93,6 +101,9 @@ static enum rc backup_path(struct server *server, struct backup *backup)
         return call_why(call, errno == ENOSPC ? RC_BUSY : RC_BROKEN,
                         "backup_dir " STR_FMT ": errno %d", STR_ARG(dir), errno);
     }
+    if (!realpath(arena_copy(call->arena, dir).s, whole)) {
+        return call_why(call, RC_BROKEN, "backup_dir " STR_FMT ": errno %d", STR_ARG(dir), errno);
+    }
     iso_time_write(backup->started_at_ms, at);
     for (const char *c = at; *c && *c != 'Z';
          c++) { /* with milliseconds: two in one second are two */
@@ -100,8 +111,7 @@ static enum rc backup_path(struct server *server, struct backup *backup)
             compact[len++] = *c;
         }
     }
-    backup->path =
-        arena_printf(call->arena, STR_FMT "/hourbell-%.*sZ.db", STR_ARG(dir), (int)len, compact);
+    backup->path = arena_printf(call->arena, "%s/hourbell-%.*sZ.db", whole, (int)len, compact);
     return RC_OK;
 }
 

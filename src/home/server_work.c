@@ -323,6 +323,12 @@ static void log_settle(const struct job *job)
         DIAG(DIAG_ERROR, "downstream_stopped", DIAG_TEXT("code", outcome->code),
              DIAG_TEXT("detail", outcome->detail));
     }
+    if (job->call.tallies[TALLY_downstream_paused]) {
+        char until[ISO_TIME_BYTES + 1];
+        iso_time_write(outcome->pause_until_ms, until);
+        DIAG(DIAG_WARN, "downstream_paused", DIAG_TEXT("code", outcome->code),
+             DIAG_TEXT("detail", outcome->detail), DIAG_TEXT("until", str_of(until)));
+    }
 }
 
 /* The turn holds: what its jobs came to is final, but for those that the store did not take. */
