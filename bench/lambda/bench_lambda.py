@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "aws"))
 from runtime_api import Event, RuntimeApi  # noqa: E402
 
-RUST, PYTHON, STARTS = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 15
+RUST, PYTHON, STARTS = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 15
 WARM = 40
 OURS = os.path.join(ROOT, "build/lambda/x86_64/bootstrap")
 

@@ -8,6 +8,8 @@
 #include "home/lambda.h"
 #include "home/lambda_event.h"
 
+#define SEND_SPARE_MS                                                                              \
+    10000 /* beside one write: lease, reads, settle; core/window.h wants 5 s of it */
 #define SETTLE_SPARE_MS 3000 /* before the function's end: no further try of a settle */
 
 static const char *const class_names[] = {
@@ -87,6 +89,18 @@ static void follow_up(struct lambda *lambda, struct call *call)
     lambda_metric_tallies(lambda, call->tallies);
 }
 
+/* Where no write could end in time none would begin, and the message would come back at once, over and over. */
+static enum rc check_time(struct lambda *lambda, struct call *call)
+{
+    int64_t needed_ms = lambda->config.settings.write_timeout_ms + SEND_SPARE_MS;
+    if (call->deadline_at_ms && call->deadline_at_ms - call->now_ms < needed_ms) {
+        return call_why(call, RC_BROKEN, "the function has %lld s left, one write needs %lld",
+                        (long long)(call->deadline_at_ms - call->now_ms) / 1000,
+                        (long long)needed_ms / 1000);
+    }
+    return RC_OK;
+}
+
 /* One message. out: false: the queue shall bring it again. */
 static bool work_off(struct lambda *lambda, struct call *batch, const struct sqs_record *record)
 {
@@ -97,7 +111,10 @@ static bool work_off(struct lambda *lambda, struct call *batch, const struct sqs
         DIAG(DIAG_ERROR, "wake_strange", DIAG_TEXT("message_id", record->id));
         return true; /* no key: bringing it again would not make it one */
     }
-    enum rc rc = lambda_refresh(lambda, &call);
+    enum rc rc = check_time(lambda, &call);
+    if (rc == RC_OK) {
+        rc = lambda_refresh(lambda, &call);
+    }
     if (rc == RC_OK) {
         rc = carry(lambda, &call, record->body);
         follow_up(lambda, &call);

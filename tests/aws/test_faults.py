@@ -127,7 +127,7 @@ def test_lagging_index_is_made_up_by_the_next_pass():
     expect((effects(), state(key)), (1, "delivered"))
 
 
-def test_wake_up_that_is_rubbish_ends_in_the_dlq_and_stops_nobody():
+def test_wake_up_of_a_device_that_is_not_there_stops_nobody():
     key = begin()
     pump(key)
     next_hour()

@@ -338,6 +338,14 @@ def one_that_failed_comes_back_and_all_failed_is_an_error(folder, world):
 
 
 @test
+def without_time_for_a_write_it_fails_aloud_instead_of_turning_round(folder, world):
+    with Live(folder, world, "deliver") as deliver:
+        answer = deliver.ask({"Records": [message("live/any")]}, 60)
+        assert answer["error"] == "Function.BatchFailed" and "one write needs 75" in answer["why"], answer
+        assert not world.sent and not world.requests, world.requests
+
+
+@test
 def a_call_without_effect_wakes_again_by_delay(folder, world):
     with Live(folder, world, "api") as api, \
             Live(folder, world, "deliver", LAMBDA_TASK_ROOT=SHARED["dead_root"]) as deliver:
