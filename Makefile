@@ -46,13 +46,12 @@ fuzz_src := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)))
 bench_src := $(sort $(wildcard bench/bench_*.c))
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 libs := $(B)/libhome.a $(B)/libhourbell.a
-lambda_src := $(addprefix src/adapters/,$(addsuffix .c,store_dynamodb notifier_sns secrets_ssm))
-programs := $(B)/hourbell $(if $(filter-out $(words $(wildcard $(lambda_src))),3),,$(B)/bootstrap)
+programs := $(B)/hourbell $(B)/bootstrap
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint fmt fmt-check cov promises \
+.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint fmt cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -79,9 +78,9 @@ $(B)/obj/src/home/openapi_json.o: src/home/openapi.json # by .incbin, which -MD 
 
 archive = @rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link = @echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(filter-out $(B)/%,$(LDLIBS))
-$(B)/libhourbell.a: $(call objects,$(lib_src)) $(B)/sources
-	$(archive)
-$(B)/libhome.a: $(call objects,$(home_src)) $(B)/sources
+$(B)/libhourbell.a: $(call objects,$(lib_src))
+$(B)/libhome.a: $(call objects,$(home_src))
+$(libs): $(B)/sources
 	$(archive)
 $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 	$(link)
@@ -89,30 +88,8 @@ $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 $(B)/bootstrap: $(call objects,src/home/main_lambda.c) $(libs) $(B_yyjson)
 	@echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(B_yyjson) \
 	    $(shell pkg-config --libs openssl libutf8proc) -ldl -lpthread
-# The one that is shipped, static against musl: script/lambda calls this with LAMBDA_CPU.
 ifdef LAMBDA_CPU
-# musl has no strerrordesc_np, and its strerror is one
-lambda_root := build/deps-lambda/$(LAMBDA_CPU)
-L := build/lambda/$(LAMBDA_CPU)
-lambda_home := main_lambda lambda_% answer_options config config_rules metrics nearest
-lambda_all := $(filter-out src/adapters/store_sqlite% src/adapters/curl_load.c src/adapters/%_mock% src/adapters/notifier_webhook.c \
-    src/adapters/secrets_file.c src/adapters/sap_mock%,$(lib_src)) $(filter $(lambda_home:%=src/home/%.c),$(wildcard src/home/*.c))
-lambda_objects := $(lambda_all:%.c=$L/obj/%.o) $L/obj/roots.o
-lambda_cflags := -std=gnu11 -O2 -UNDEBUG -fPIE -fno-common -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-    -fstack-protector-strong -ffile-prefix-map=$(CURDIR)/= $(warnings) -D_GNU_SOURCE -Dstrerrordesc_np=strerror -Isrc -isystem $(lambda_root)/root/include -include src/base/banned.h
-.PHONY: lambda-elf
-lambda-elf: $L/bootstrap
-$L/flags: FORCE
-	@mkdir -p $(@D) && readlink -f $(lambda_root) > $@.new && echo '$(lambda_cflags) $(lambda_all)' >> $@.new && \
-	    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-$L/obj/%.o: %.c $L/flags
-	@mkdir -p $(@D) && echo "  zig   $<" && $(lambda_root)/bin/cc $(lambda_cflags) -MD -MP -c $< -o $@
-$L/obj/roots.o: build/lambda/roots.c $L/flags
-	@$(lambda_root)/bin/cc -Os -fPIE -c $< -o $@
-$L/bootstrap: $(lambda_objects)
-	@echo "  link  $@"; $(lambda_root)/bin/cc -O2 -s -fPIE -pie -static -Wl,--gc-sections -Wl,-z,relro,-z,now -o $@ $^ $(lambda_root)/yyjson.o \
-	    $(lambda_root)/mimalloc.o $(lambda_root)/utf8proc.o -L$(lambda_root)/root/lib -lcurl -lssl -lcrypto -lpthread
--include $(lambda_objects:.o=.d)
+include deploy/lambda/bootstrap.mk
 endif
 $(B)/tests: $(call objects,$(test_src)) $(libs) $(B_yyjson)
 	$(link)
@@ -145,23 +122,16 @@ analyze: $(patsubst %.o,%.analyzed,$(filter $(B)/obj/src/%,$(all_objects)))
 
 # --- what one does ---------------------------------------------------------------------------------------------------
 run: ## start hourbell and a mock SAP on this machine, ready to try (WINDOW=1h for the real window)
-	@script/run
 demo: ## the whole story by itself: create, three updates, the one call that SAP sees
-	@script/demo
 demo-import: ## 40,000 real names through import, updates and delivery, and a check of the result
-	@script/demo-import
 lambda: ## the zip for AWS Lambda, x86_64 and arm64, in build/lambda
-	@script/lambda
 run-aws: ## the whole AWS home on this machine: MiniStack, the six functions, a mock SAP
-	@script/run-aws
 test: ## install what is missing, build with sanitizers, run every test (under 3 minutes)
-	@script/test
 test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it
-	@script/test-aws
 test-long: ## the long tests: simulator seeds, mutations, kill -9, torture, valgrind, fuzzing
-	@script/test-long
 fuzz: ## each fuzz target for FUZZ_S seconds (60)
-	@script/fuzz
+run demo demo-import lambda run-aws test test-aws test-long fuzz lint promises generate dist:
+	@script/$@
 bench: ## measure, and write bench/results.md
 	@bench/load.sh
 bench-lambda: ## the Lambda function beside Rust and Python: start, memory, size, into build/bench
@@ -169,19 +139,13 @@ bench-lambda: ## the Lambda function beside Rust and Python: start, memory, size
 bench-quick: ## the same in two minutes, on a tenth of the devices, into build/bench
 	@bench/load.sh --quick
 lint: ## formatting, both compilers, analysers, shell scripts, layers, promises
-	@script/lint
 fmt: ## format the C files
 	@script/format
-fmt-check: ## are they formatted?
-	@script/format --check
 cov: ## coverage of the tests, as build/cov/coverage.html
 	@script/coverage
 promises: ## promises of docs/promises.md that no test cites
-	@script/promises
 generate: ## make the generated files anew from docs/openapi.yaml
-	@script/generate
 dist: ## a source archive of HEAD and the released program, in build/dist
-	@script/dist
 clean: ## remove what was built; downloaded libraries stay
 	@find build -mindepth 1 -maxdepth 1 ! -name 'deps*' -exec rm -rf {} +
 help: ## this list

@@ -127,7 +127,8 @@ class Run:
 ELSEWHERE = {"git clone <this repository> hourbell && cd hourbell": None,  # it is this clone
              "make run": "what_make_run_prints_can_be_typed_and_a_second_start_has_everything", "make demo": "the_demonstration_is_true",
              "make run WINDOW=1h": "another_window_is_said", "make demo-import": "the_real_input_in_small_is_true",
-             "make test": None}  # it runs this file
+             "make test": None,  # it runs this file
+             "make run-aws": None}  # it needs the rig: tests/aws/test_run_aws.py
 
 
 @test
