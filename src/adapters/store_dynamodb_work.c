@@ -91,6 +91,9 @@ static enum rc count_shard(struct store_dynamodb *self, struct call *call, enum 
         return RC_OK;
     }
     TRY(dynamodb_count(self, call, &all, &count));
+    if (count == 0) { /* the first one has ended between the two queries */
+        return RC_OK;
+    }
     int64_t *earliest = &counts->earliest_at_ms[work];
     counts->count[work] += count;
     *earliest = *earliest && *earliest < item.at_ms ? *earliest : item.at_ms;
