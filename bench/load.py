@@ -102,7 +102,7 @@ class Bench:
         self.peers = dict(pair.split("=", 1) for pair in options.peer)
         self.devices = 100_000 if options.quick else 1_000_000
         self.seconds = 3 if options.quick else 10
-        self.rounds = 1 if options.quick else 3
+        self.rounds = options.rounds or (1 if options.quick else 3)
         self.folder = ROOT / "build" / "bench"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -385,6 +385,7 @@ def main():
     parser.add_argument("--built", required=True)
     parser.add_argument("--peer", action="append", required=True)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
     Bench(parser.parse_args()).run()
 
 

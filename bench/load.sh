@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench/load.sh [--quick]: measure hourbell beside nginx and Fastify, and write bench/results.md. About 20 minutes; with
+# bench/load.sh [--quick] [--rounds N]: measure hourbell beside nginx and Fastify, and write bench/results.md. About 20 minutes; with
 # --quick 2 minutes on a tenth of the devices, into build/bench/results-quick.md. Wants a machine with nothing else to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
