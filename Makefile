@@ -88,9 +88,7 @@ $(B)/hourbell: $(call objects,src/home/main_hourbell.c) $(libs) $(B_yyjson)
 $(B)/bootstrap: $(call objects,src/home/main_lambda.c) $(libs) $(B_yyjson)
 	@echo "  link  $@"; $(cc) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(B)/%.a,$^) $(B_yyjson) \
 	    $(shell pkg-config --libs openssl libutf8proc) -ldl -lpthread
-ifdef LAMBDA_CPU
-include deploy/lambda/bootstrap.mk
-endif
+include $(if $(LAMBDA_CPU),deploy/lambda/bootstrap.mk)
 $(B)/tests: $(call objects,$(test_src)) $(libs) $(B_yyjson)
 	$(link)
 $(B)/fuzz_%: $(B)/obj/tests/fuzz_%.o $(libs) $(B_yyjson) $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz_main.o)
