@@ -202,19 +202,6 @@ static void lease_due(struct sim *sim)
     }
 }
 
-static void copy_notice(struct arena *arena, const struct notice *from, struct notice *ret_copy)
-{
-    *ret_copy = *from;
-    ret_copy->key = arena_copy(arena, from->key);
-    for (int i = 0; i < from->event_count; i++) {
-        struct event *event = &ret_copy->events[i];
-        event->id = arena_copy(arena, event->id);
-        event->type = arena_copy(arena, event->type);
-        event->owner = arena_copy(arena, event->owner);
-        event->body = arena_copy(arena, event->body);
-    }
-}
-
 static void list_notices(struct sim *sim, struct sim_turn_calls *turn)
 {
     struct notice_list list;
@@ -229,7 +216,7 @@ static void list_notices(struct sim *sim, struct sim_turn_calls *turn)
     for (int i = 0; i < list.count; i++) {
         struct sim_job *job = list.items[i].moot ? NULL : take_job(sim, SIM_TELL);
         if (job) {
-            copy_notice(&job->arena, &list.items[i], &job->notice);
+            notice_copy(&job->arena, &list.items[i], &job->notice);
             job->settled = true;
         }
     }

@@ -160,6 +160,19 @@ enum rc notices_due(struct world *world, struct call *call, int limit, struct no
     return RC_OK;
 }
 
+void notice_copy(struct arena *arena, const struct notice *notice, struct notice *ret_copy)
+{
+    *ret_copy = *notice;
+    ret_copy->key = arena_copy(arena, notice->key);
+    for (int i = 0; i < notice->event_count; i++) {
+        struct event *event = &ret_copy->events[i];
+        event->id = arena_copy(arena, event->id);
+        event->type = arena_copy(arena, event->type);
+        event->owner = arena_copy(arena, event->owner);
+        event->body = arena_copy(arena, event->body);
+    }
+}
+
 enum told notice_send(struct world *world, struct call *call, const struct notice *notice,
                       int64_t *ret_again_at_ms)
 {

@@ -30,6 +30,8 @@ struct notice_list {
 /* The notices that are due, with their events rendered. in: limit <= PAGE_MAX.
  * rule: each is claimed for NOTICE_CLAIM_MS, durable with the commit, before it may be sent. */
 MUST enum rc notices_due(struct world *, struct call *, int limit, struct notice_list *ret_list);
+/* For who tells it later than the list's arena lives. out: all of it in arena. */
+void notice_copy(struct arena *, const struct notice *, struct notice *ret_copy);
 /* Tell one; touches no store, may block. */
 enum told notice_send(struct world *, struct call *, const struct notice *,
                       int64_t *ret_again_at_ms);

@@ -223,20 +223,6 @@ void work_lease(struct server *server, struct turn *turn)
     }
 }
 
-/* The job's own copy: the list's arena is the turn's. */
-static void notice_copy(struct arena *arena, const struct notice *from, struct notice *ret_copy)
-{
-    *ret_copy = *from;
-    ret_copy->key = arena_copy(arena, from->key);
-    for (int i = 0; i < from->event_count; i++) {
-        struct event *event = &ret_copy->events[i];
-        event->id = arena_copy(arena, event->id);
-        event->type = arena_copy(arena, event->type);
-        event->owner = arena_copy(arena, event->owner);
-        event->body = arena_copy(arena, event->body);
-    }
-}
-
 void work_notices(struct server *server, struct turn *turn)
 {
     struct notice_list list;
@@ -257,6 +243,7 @@ void work_notices(struct server *server, struct turn *turn)
     for (int i = 0; i < list.count; i++) {
         if (!list.items[i].moot) {
             struct job *job = job_take(server, JOB_NOTICE);
+            /* the job's own: the list's arena is the turn's */
             notice_copy(&job->arena, &list.items[i], &job->notice);
             job_push(&turn->told, job);
             server->notice_count++;
