@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bad days of the AWS home (engine.md 5): messages doubled, lost, late; an index that lags; lost leases; requests repeated on the
+"""Bad days of the AWS home: messages doubled, lost, late; an index that lags; lost leases; requests repeated on the
 wire; refusals and broken connections of every service; two versions side by side; and all of it at once.
 
     test_faults.py [WORD...]     HOURBELL_BUILT: the folder of bootstrap, hourbell and tests; RIG_FAULTS=1 at `rig up`

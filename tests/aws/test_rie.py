@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`bootstrap` under AWS's own runtime interface emulator (RIE): what the Runtime API takes and refuses is judged by AWS's code.
-The table of facts/rig.md section 2 as cases; faults that the RIE does not have are in tests/e2e_lambda.py. No service is needed:
+What docs/aws.md relies on, as cases; faults that the RIE does not have are in tests/e2e_lambda.py. No service is needed:
 tick asks a Step Functions of a few lines. One call at a time: a second one kills the RIE.
 
 usage: test_rie.py [PART-OF-A-NAME...]     LAMBDA_BOOTSTRAP=... another program than build/dev's"""

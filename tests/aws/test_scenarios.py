@@ -40,7 +40,7 @@ ORDER_OF_IDS = re.compile(r"/keys(\?|$)")  # a list in the order of ids, which a
 CURSOR_OF_THE_STORE = re.compile("/(work|redrives)")  # of lists in an order that the store keeps: opaque, and its own
 # Stories whose wake-ups must not run two at once, as the mapping runs them: what comes first must be known to the second.
 SERIAL = {"downstream-that_refuses_the_logon_is_left_alone"}
-# The gateway answers these itself, before the core is asked: status, media type, code and request_id are equal (design.md 2).
+# The gateway answers these itself, before the core is asked: status, media type, code and request_id are equal.
 GATEWAYS = {401}
 # What libcurl says of a broken connection, and SAP's own clock; and what waits to be told, which this home
 # tells right after the commit.
