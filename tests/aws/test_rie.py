@@ -11,9 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILT, WANTED = os.path.join(ROOT, os.environ.get("HOURBELL_BUILT", "build/dev")), sys.argv[1:]
@@ -179,25 +177,10 @@ def api_401_is_an_answer(folder):
 
 
 def main():
-    passed = failed = 0
     if not os.path.exists(RIE):
         print(f"FAILED  {RIE} is not installed: tests/aws/rig install\n0 passed, 1 failed")
         return True
-    for function in TESTS:
-        if WANTED and not any(word in function.__name__ for word in WANTED):
-            continue
-        with tempfile.TemporaryDirectory(prefix="hourbell-rie-") as folder:
-            try:
-                function(folder)
-                passed += 1
-            except Exception as wrong:  # each test says its own
-                failed += 1
-                line = traceback.extract_tb(wrong.__traceback__)[1].lineno
-                print(f"FAILED  {function.__name__}, line {line}: {type(wrong).__name__}: {str(wrong)[:800]}", flush=True)
-                with open(f"{folder}/log", encoding="utf-8", errors="replace") as file:
-                    print("    " + file.read()[-1500:].replace("\n", "\n    "), flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0 or passed == 0
+    return e2e_lambda.run_tests(TESTS, WANTED, "hourbell-rie-", ("log",))
 
 
 if __name__ == "__main__":

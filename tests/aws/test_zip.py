@@ -128,20 +128,12 @@ def it_speaks_tls_and_believes_amazons_roots_alone(folder):
 
 
 def main():
-    passed = failed = 0
     run("script/lambda")
-    for function in (it_holds_the_program_with_its_exec_bit_and_the_mapping, it_is_static_for_its_architecture_and_carries_no_sqlite,
-                     both_run_and_answer,
-                     it_speaks_tls_and_believes_amazons_roots_alone, built_twice_it_has_the_same_bytes):
-        with tempfile.TemporaryDirectory(prefix="hourbell-zip-") as folder:
-            try:
-                function(folder)
-                passed += 1
-            except Exception as wrong:  # each test says its own
-                failed += 1
-                print(f"FAILED  {function.__name__}: {type(wrong).__name__}: {str(wrong)[:1500]}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0 or passed == 0
+    return e2e_lambda.run_tests([it_holds_the_program_with_its_exec_bit_and_the_mapping,
+                                 it_is_static_for_its_architecture_and_carries_no_sqlite,
+                                 both_run_and_answer, it_speaks_tls_and_believes_amazons_roots_alone,
+                                 built_twice_it_has_the_same_bytes],
+                                (), "hourbell-zip-", ())
 
 
 if __name__ == "__main__":
