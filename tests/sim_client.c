@@ -111,27 +111,17 @@ void sim_ask_action(struct sim *sim, struct sim_ask *ret_ask, int device, const 
     ret_ask->seq = seq;
 }
 
-static void ask_create(struct sim *sim, struct sim_ask *ask, int device)
+/* Create or update: one of the spellings of a device's name, and attributes. */
+static void ask_write(struct sim *sim, struct sim_ask *ask, int device, bool is_update)
 {
     struct str name = spelled(sim, device);
-    ask->kind = SIM_CREATE;
-    ask->attributes = make_attributes(sim, false);
-    ask->target = STR("/create-device");
+    ask->kind = is_update ? SIM_UPDATE : SIM_CREATE;
+    ask->attributes = make_attributes(sim, is_update);
+    ask->target = is_update ? STR("/update-device") : STR("/create-device");
     ask->body =
         arena_printf(&sim->arena, "{\"device_name\":\"" STR_FMT "\",\"attributes\":" STR_FMT "}",
                      STR_ARG(name), STR_ARG(ask->attributes));
-}
-
-static void ask_update(struct sim *sim, struct sim_ask *ask, int device)
-{
-    struct str name = spelled(sim, device);
-    ask->kind = SIM_UPDATE;
-    ask->attributes = make_attributes(sim, true);
-    ask->target = STR("/update-device");
-    ask->body =
-        arena_printf(&sim->arena, "{\"device_name\":\"" STR_FMT "\",\"attributes\":" STR_FMT "}",
-                     STR_ARG(name), STR_ARG(ask->attributes));
-    if (sim_percent(sim, 8)) {
+    if (is_update && sim_percent(sim, 8)) {
         ask->if_match = sim_text(sim, "\"%d\"", 1 + (int)sim_random(sim, 12));
     }
 }
@@ -215,9 +205,9 @@ void sim_ask_new(struct sim *sim, struct sim_ask *ret_ask)
         (struct sim_ask){.device = device, .who = sim->owners[device], .method = STR("POST")};
     uint64_t what = sim_random(sim, 100);
     if (what < 6 || (sim->seen_version[device] == 0 && what < 70)) {
-        ask_create(sim, ret_ask, device);
+        ask_write(sim, ret_ask, device, false);
     } else if (what < 70) {
-        ask_update(sim, ret_ask, device);
+        ask_write(sim, ret_ask, device, true);
     } else if (what < 78) {
         int64_t last = sim->seen_seq[device] < 1 ? 1 : sim->seen_seq[device];
         int64_t seq = max_i64(1, last - (int64_t)sim_random(sim, 4));
