@@ -32,12 +32,11 @@ def test(function):
     return function
 
 
-class Aws:
-    """Stands for Step Functions and SSM: keeps what came, answers what it was told to."""
+class Service:
+    """Something of AWS on loopback. Who inherits it says what it answers: status and bytes."""
 
-    def __init__(self, answers=None):
-        self.calls, self.answers = [], answers or {}
-        aws = self
+    def __init__(self):
+        service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -45,14 +44,17 @@ class Aws:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                target = self.headers.get("X-Amz-Target", "").split(".")[-1]
-                aws.calls.append((target, dict(self.headers), json.loads(body)))
-                status, answer = aws.answers.get(target, (200, {}))
-                answer = json.dumps(answer).encode()
+                status, answer = service.answer(self.headers.get("X-Amz-Target", ""), body, self.headers)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+
+            def handle(self):
+                try:
+                    super().handle()
+                except OSError:
+                    pass  # the program is gone
 
             def log_message(self, *_):
                 pass
@@ -63,6 +65,20 @@ class Aws:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Aws(Service):
+    """Stands for Step Functions and SSM: keeps what came, answers what it was told to."""
+
+    def __init__(self, answers=None):
+        self.calls, self.answers = [], answers or {}
+        super().__init__()
+
+    def answer(self, target, body, headers):
+        target = target.split(".")[-1]
+        self.calls.append((target, dict(headers), json.loads(body)))
+        status, answer = self.answers.get(target, (200, {}))
+        return status, json.dumps(answer).encode()
 
 
 class Function:

@@ -5,14 +5,12 @@ What the deployed template does with them is in the other tests.
 
 usage: test_functions.py [PART-OF-A-NAME...]     RIG_PORT: MiniStack's"""
 import http.client
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import urllib.parse
@@ -50,7 +48,7 @@ def make_table(name):
     return table
 
 
-class World:
+class World(e2e_lambda.Service):
     """DynamoDB is handed on to MiniStack, unless `breaks` is in the request; SQS, SNS, SSM are answered here."""
 
     def __init__(self):
@@ -60,36 +58,7 @@ class World:
         self.secrets, self.requests = {}, []
         self.silent = set()  # bodies that the queue's answer names nowhere
         self.topics_broken = False
-        world = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                target = self.headers.get("X-Amz-Target", "")
-                status, answer = world.answer(target, body, self.headers)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def handle(self):
-                try:
-                    super().handle()
-                except OSError:
-                    pass  # the program is gone
-
-            def log_message(self, *_):
-                pass
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__()
 
     def answer(self, target, body, headers):
         self.requests.append(target or "Publish")
