@@ -1,6 +1,7 @@
 # bootstrap as it is shipped: static against musl, for one processor. Read by the Makefile when script/lambda calls it with LAMBDA_CPU.
 # musl has no strerrordesc_np, and its strerror is one
 lambda_root := build/deps-lambda/$(LAMBDA_CPU)
+lambda_libs := $(abspath $(lambda_root))
 L := build/lambda/$(LAMBDA_CPU)
 lambda_home := main_lambda lambda_% answer_options config config_rules metrics nearest
 lambda_all := $(filter-out src/adapters/store_sqlite% src/adapters/curl_load.c src/adapters/%_mock% src/adapters/notifier_webhook.c \
@@ -17,7 +18,8 @@ $L/obj/%.o: %.c $L/flags
 	@mkdir -p $(@D) && echo "  zig   $<" && $(lambda_root)/bin/cc $(lambda_cflags) -MD -MP -c $< -o $@
 $L/obj/roots.o: build/lambda/roots.c $L/flags
 	@$(lambda_root)/bin/cc -Os -fPIE -c $< -o $@
+# Linked in its own folder: from one above zig, zig sees its libc by another path and builds it once more.
 $L/bootstrap: $(lambda_objects)
-	@echo "  link  $@"; $(lambda_root)/bin/cc -O2 -s -fPIE -pie -static -Wl,--gc-sections -Wl,-z,relro,-z,now -o $@ $^ $(lambda_root)/yyjson.o \
-	    $(lambda_root)/mimalloc.o $(lambda_root)/utf8proc.o -L$(lambda_root)/root/lib -lcurl -lssl -lcrypto -lpthread
+	@echo "  link  $@"; cd $L && $(lambda_libs)/bin/cc -Wl,--gc-sections -Wl,-z,relro,-z,now -o $(@F) $(^:$L/%=%) $(lambda_libs)/yyjson.o \
+	    $(lambda_libs)/mimalloc.o $(lambda_libs)/utf8proc.o -L$(lambda_libs)/root/lib -lcurl -lssl -lcrypto -lpthread
 -include $(lambda_objects:.o=.d)
