@@ -25,7 +25,9 @@ def test_the_three_commands_and_ctrl_c():
         environment = {**os.environ, "BUILT": BUILT, "DATA": data, "RIG_PORT": str(PORT), "SAP_PORT": str(PORT + 9), "RIG_FAULTS": "0"}
         with open(f"{data}/said", "w+", encoding="utf-8") as said:
             process = subprocess.Popen([os.path.join(ROOT, "script/run-aws")], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said,
-                                       stderr=said, env=environment, start_new_session=True)
+                                       stderr=said, env=environment, start_new_session=True,
+                                       # tests started in the background have SIGINT ignored, which no shell below could trap
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
             def text():
                 with open(said.name, encoding="utf-8") as file:
