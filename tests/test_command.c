@@ -176,7 +176,7 @@ TEST(with_json_a_failure_is_one_object_on_standard_error)
         "taken\",\"exit_code\":11,\"hint\":\"Take another.\"}\n");
     CHECK_INT(run_line("see a"), EXIT_CONFLICT);
     CHECK_STR(said_err,
-              "hourbell see: line 1\nhourbell see: \"a\xff\" is taken\n  Take another.\n");
+              "hourbell see: line 1\nhourbell see: \"a\xef\xbf\xbd\" is taken\n  Take another.\n");
     done();
 }
 

@@ -73,6 +73,34 @@ TEST(text_as_json_escapes_controls_and_replaces_what_is_not_utf8)
     arena_close(&arena);
 }
 
+static struct str shown(struct str text, const char *keep)
+{
+    struct text out;
+    char room[TEXT_SHOWN_BYTES];
+    text_open(&out, &arena, 10000);
+    while (text.len) {
+        text_add(&out, text_cut_shown(&text, keep, room));
+    }
+    return text_str(&out);
+}
+
+/* P9: whoever writes a reason or a name does not write on the terminal of who reads it */
+TEST(text_that_is_shown_holds_nothing_that_a_terminal_obeys)
+{
+    arena_open(&arena, 0);
+    CHECK_STR(shown(STR("a \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc2\xa0"), ""),
+              "a \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc2\xa0");
+    CHECK_STR(shown(STR("\0\t\n\x1b[31m\x7f"), ""), "\\u0000\\u0009\\u000a\\u001b[31m\\u007f");
+    CHECK_STR(shown(STR("a\tb\nc\0"), "\t\n"), "a\tb\nc\\u0000");
+    CHECK_STR(shown(STR("\xc2\x80\xc2\x9b\xc2\x9f"), "\t\n"), "\\u0080\\u009b\\u009f");
+    CHECK_STR(shown(STR("\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae"), ""),
+              "\\u061c\\u200e\\u200f\\u2028\\u202e");
+    CHECK_STR(shown(STR("\xe2\x81\xa6\xe2\x81\xa9x\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xaa"), ""),
+              "\\u2066\\u2069x\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xaa");
+    CHECK_STR(shown(STR("\x9b\xc2"), ""), "\xef\xbf\xbd\xef\xbf\xbd");
+    arena_close(&arena);
+}
+
 TEST(text_number_takes_digits_only)
 {
     int64_t number = -1;

@@ -144,6 +144,53 @@ struct str text_utf8(struct arena *arena, struct str text)
     return text_str(&good);
 }
 
+/* --- text that is shown -------------------------------------------------------------------------- */
+#define HARMLESS 0x10000U /* beyond every character that is not */
+
+/* The character of that length, if it is one that does something where it is shown; else HARMLESS.
+ * source Unicode 15: categories Cc, Zl, Zp, and the property Bidi_Control (UAX 9, section 2) */
+static unsigned control_at(const unsigned char *at, size_t length)
+{
+    unsigned character = length == 1   ? at[0]
+                         : length == 2 ? (at[0] & 0x1fU) << 6 | (at[1] & 0x3fU)
+                         : length == 3
+                             ? (at[0] & 0x0fU) << 12 | (at[1] & 0x3fU) << 6 | (at[2] & 0x3fU)
+                             : HARMLESS;
+    bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+    bool direction = character == 0x61c || character == 0x200e || character == 0x200f ||
+                     (character >= 0x2028 && character <= 0x202e) ||
+                     (character >= 0x2066 && character <= 0x2069);
+    return control || direction ? character : HARMLESS;
+}
+
+struct str text_cut_shown(struct str *rest, const char *keep, char *room)
+{
+    const unsigned char *bytes = (const unsigned char *)rest->s;
+    struct str piece = STR_NONE;
+    size_t plain = 0, length = 0;
+    unsigned control = HARMLESS;
+    while (plain < rest->len) {
+        length = utf8_length(bytes + plain, rest->len - plain);
+        control = length ? control_at(bytes + plain, length) : 0;
+        bool kept = length == 1 && control && strchr(keep, (int)control);
+        if (control < HARMLESS && !kept) {
+            break;
+        }
+        plain += length;
+    }
+    if (plain > 0 || rest->len == 0) {
+        piece = str_head(*rest, plain);
+        *rest = str_from(*rest, plain);
+    } else if (length == 0) {
+        piece = STR("\xef\xbf\xbd");
+        *rest = str_from(*rest, 1);
+    } else {
+        piece = (struct str){room, (size_t)snprintf(room, TEXT_SHOWN_BYTES, "\\u%04x", control)};
+        *rest = str_from(*rest, length);
+    }
+    return piece;
+}
+
 /* --- JSON strings ------------------------------------------------------------------------------- */
 static void add_escaped(struct text *text, unsigned char byte)
 {

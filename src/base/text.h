@@ -22,6 +22,13 @@ void text_printf(struct text *, const char *format, ...) PRINTF(2, 3);
 void text_add_json(struct text *, struct str);
 struct str text_str(const struct text *);
 
+#define TEXT_SHOWN_BYTES 8
+/* Cut the next piece off a text of foreign origin as it may be shown: a terminal obeys none of it and reads it in its order.
+ *   in     keep: control characters that stay ("\n\t"); room: TEXT_SHOWN_BYTES for a piece that is no part of the text
+ *   out    a run of harmless characters, one as \uXXXX (controls: C0, DEL, C1; line and paragraph separators; what
+ *          sets the direction of writing), or U+FFFD for bytes that are no UTF-8; "" at the end */
+struct str text_cut_shown(struct str *rest, const char *keep, char *room);
+
 /* Whole text as a decimal number. fails: RC_INVALID sign, blank, overflow, empty. */
 MUST enum rc text_to_i64(struct str, int64_t *ret_number);
 /* Lower-case hex of bytes, and back (RC_INVALID: odd length or another character). */

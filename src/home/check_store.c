@@ -31,7 +31,7 @@ static void put_finding(void *context, const struct check_finding *finding)
             json_add_null(doc, root, "seq");
         }
         json_add_str(doc, root, "what", finding->what);
-        printf(STR_FMT "\n", STR_ARG(json_write_mut(&arena, doc)));
+        print_json(stdout, json_write_mut(&arena, doc));
         return;
     }
     static const char *const heads[] = {"RULE", "DEVICE", "ENTRY", "WHAT"};

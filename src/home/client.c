@@ -1,6 +1,7 @@
 /* Calls to a hourbell server, one at a time: where it is, who asks, and what an answer means for the exit code.
  * The bytes are client_exchange.c's. */
 #include "home/client_exchange.h"
+#include "home/print.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,7 +166,7 @@ static int tell_as_json(const struct client *client, const struct client_answer 
                         yyjson_val *root, int exit_code)
 {
     if (json_member(root, "code")) {
-        fprintf(stderr, STR_FMT "\n", STR_ARG(json_write(client->arena, root)));
+        print_json(stderr, json_write(client->arena, root));
         return exit_code;
     }
     size_t len = answer->body.len < 200 ? answer->body.len : 200;
@@ -174,12 +175,9 @@ static int tell_as_json(const struct client *client, const struct client_answer 
                         STR_ARG(str_head(answer->body, len)));
 }
 
-/* Text of a foreign answer on a terminal: no control bytes. */
 static void tell_text(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        fputc((unsigned char)text.s[i] < 0x20 || text.s[i] == 0x7f ? ' ' : text.s[i], stderr);
-    }
+    print_text(stderr, text, "");
 }
 
 /* Does the one sentence end with the other? What the first line says is not said again below it. */
@@ -217,10 +215,12 @@ static void tell_problem(yyjson_val *root)
     }
     yyjson_val *current = json_member(root, "current");
     if (current) {
-        fprintf(stderr, "  current revision %lld, written by " STR_FMT " at " STR_FMT "\n",
-                (long long)json_member_i64(current, "revision", 0),
-                STR_ARG(json_member_str(current, "by", STR("?"))),
-                STR_ARG(json_member_str(current, "at", STR("?"))));
+        fprintf(stderr, "  current revision %lld, written by ",
+                (long long)json_member_i64(current, "revision", 0));
+        tell_text(json_member_str(current, "by", STR("?")));
+        fputs(" at ", stderr);
+        tell_text(json_member_str(current, "at", STR("?")));
+        fputc('\n', stderr);
     }
 }
 

@@ -12,14 +12,15 @@ static int run_backup(struct client *client)
     }
     struct arena *arena = client->arena;
     if (args_has(client->args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(answer.body));
+        print_json(stdout, answer.body);
     } else if (print_is_terminal()) {
-        printf(STR_FMT ": written and verified, " STR_FMT " bytes in " STR_FMT " ms\n",
-               STR_ARG(print_member(arena, root, "path")),
+        print_text(stdout, print_member(arena, root, "path"), "");
+        printf(": written and verified, " STR_FMT " bytes in " STR_FMT " ms\n",
                STR_ARG(print_member(arena, root, "size_bytes")),
                STR_ARG(print_member(arena, root, "duration_ms")));
     } else {
-        printf(STR_FMT "\n", STR_ARG(print_member(arena, root, "path")));
+        print_text(stdout, print_member(arena, root, "path"), "");
+        putchar('\n');
     }
     return EXIT_DONE;
 }

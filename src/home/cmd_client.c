@@ -13,7 +13,7 @@ static int take_item(void *context, struct client *client, yyjson_val *item)
     struct list *list = context;
     struct str cells[PRINT_COLUMNS_MAX];
     if (list->json) {
-        printf(STR_FMT "\n", STR_ARG(json_write(client->arena, item)));
+        print_json(stdout, json_write(client->arena, item));
         return EXIT_DONE;
     }
     for (int i = 0; i < list->table.column_count; i++) {
@@ -41,20 +41,25 @@ int cmd_list(struct client *client, struct str target, const char *const *heads,
     return exit_code;
 }
 
+void cmd_show_object(const struct client *client, const struct client_answer *answer,
+                     yyjson_val *root, const char *flatten)
+{
+    if (args_has(client->args, "json")) {
+        print_json(stdout, answer->body);
+    } else {
+        print_object(client->arena, root, flatten);
+    }
+}
+
 int cmd_object(struct client *client, const struct client_request *request, const char *flatten)
 {
     struct client_answer answer;
     yyjson_val *root = NULL;
     int exit_code = client_ask(client, request, &root, &answer);
-    if (exit_code != EXIT_DONE) {
-        return exit_code;
+    if (exit_code == EXIT_DONE) {
+        cmd_show_object(client, &answer, root, flatten);
     }
-    if (args_has(client->args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(answer.body));
-    } else {
-        print_object(client->arena, root, flatten);
-    }
-    return EXIT_DONE;
+    return exit_code;
 }
 
 int cmd_with_client(const struct args *args, int (*run)(struct client *))

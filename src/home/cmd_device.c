@@ -72,11 +72,6 @@ static int exit_of(enum rc rc)
 
 /* ---- what comes out --------------------------------------------------------------------------------------- */
 
-static void put_json(struct str body)
-{
-    printf(STR_FMT "\n", STR_ARG(body));
-}
-
 /* A sentence on a terminal, the cells with tabs in a pipe. */
 static void put_line(const struct client *client, struct str sentence, const struct str *cells,
                      int count)
@@ -84,7 +79,8 @@ static void put_line(const struct client *client, struct str sentence, const str
     static const char *const heads[PRINT_COLUMNS_MAX];
     struct print_table table;
     if (print_is_terminal()) {
-        printf(STR_FMT "\n", STR_ARG(sentence));
+        print_text(stdout, sentence, "");
+        putchar('\n');
         return;
     }
     print_open(&table, client->arena, heads, count);
@@ -126,7 +122,7 @@ static int run_create(struct client *client)
         return exit_code;
     }
     if (args_has(args, "json")) {
-        put_json(answer.body);
+        print_json(stdout, answer.body);
         return EXIT_DONE;
     }
     struct str name = print_member(client->arena, root, "device_name");
@@ -167,7 +163,7 @@ static int run_update(struct client *client)
         return exit_code;
     }
     if (args_has(args, "json")) {
-        put_json(answer.body);
+        print_json(stdout, answer.body);
         return EXIT_DONE;
     }
     struct arena *arena = client->arena;
@@ -245,7 +241,7 @@ static int show_update(struct client *client, struct str name)
         return exit_code;
     }
     if (args_has(client->args, "json")) {
-        put_json(answer.body);
+        print_json(stdout, answer.body);
         return EXIT_DONE;
     }
     print_object(client->arena, root, "delivery");

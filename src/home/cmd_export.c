@@ -32,7 +32,8 @@ static int take_device(void *context, struct client *client, yyjson_val *item)
     }
     json_add_raw(doc, root, "attributes", json_write(client->arena, json_member(item, "desired")));
     struct str line = json_write_mut(client->arena, doc);
-    if (fwrite(line.s, 1, line.len, export->out) != line.len || fputc('\n', export->out) == EOF) {
+    print_json(export->out, line);
+    if (ferror(export->out)) {
         return fail_errno(export, export->path ? export->part : "standard output");
     }
     export->count++;

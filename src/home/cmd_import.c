@@ -53,7 +53,11 @@ static void summary_words(const struct import *import)
     }
     for (int i = 0; i < state->reason_count; i++) {
         const struct import_reason *reason = &state->reasons[i];
-        printf("  %s %lld: %s (line", reason->code, (long long)reason->count, reason->detail);
+        fputs("  ", stdout);
+        print_text(stdout, str_of(reason->code), "");
+        printf(" %lld: ", (long long)reason->count);
+        print_text(stdout, str_of(reason->detail), "");
+        fputs(" (line", stdout);
         for (int j = 0; j < IMPORT_LINES_TOLD && j < reason->count; j++) {
             printf("%s %lld", j ? "," : "", (long long)reason->lines[j]);
         }
@@ -64,7 +68,7 @@ static void summary_words(const struct import *import)
 static int finish(struct import *import)
 {
     if (args_has(import->args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(summary_json(import->args->arena, &import->state)));
+        print_json(stdout, summary_json(import->args->arena, &import->state));
     } else {
         summary_words(import);
     }

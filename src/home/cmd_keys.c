@@ -30,7 +30,7 @@ static int show_credential(struct client *client, const struct client_request *r
     }
     struct str credential = json_member_str(root, "credential", STR_NONE);
     if (args_has(client->args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(answer.body));
+        print_json(stdout, answer.body);
     } else if (print_is_terminal()) {
         printf(STR_FMT "\nThis is shown once. Keep it, for instance in a file for "
                        "HOURBELL_KEY_FILE (chmod 600).\n",

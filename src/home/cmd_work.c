@@ -18,7 +18,7 @@ static int work_counts(struct client *client)
     }
     yyjson_val *backlog = json_member(root, "backlog");
     if (args_has(client->args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(json_write(client->arena, backlog)));
+        print_json(stdout, json_write(client->arena, backlog));
         return EXIT_DONE;
     }
     print_open(&table, client->arena, heads, 3);
@@ -101,7 +101,7 @@ static int run_redrive(struct client *client)
                 cells[i] = print_member(client->arena, item, paths[i]);
             }
             if (json) {
-                printf(STR_FMT "\n", STR_ARG(json_write(client->arena, item)));
+                print_json(stdout, json_write(client->arena, item));
             } else {
                 print_row(&table, cells);
             }

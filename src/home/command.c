@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "home/manual.h"
 #include "home/nearest.h"
+#include "home/print.h"
 
 #define WORD_MAX 64
 #define RUN_MAX_BYTES ((size_t)1 << 30) /* of one run: a table of every device */
@@ -113,7 +114,17 @@ static void tell_json(struct arena *arena, enum exit_code exit_code, struct str 
         text_add(&text, STR(",\"hint\":"));
         text_add_json(&text, hint);
     }
-    fprintf(stderr, STR_FMT "}\n", STR_ARG(text_str(&text)));
+    text_add_char(&text, '}');
+    print_json(stderr, text_str(&text));
+}
+
+/* Lines for people: what it is about, and words in which newlines and tabs are ours. */
+static void tell_words(const struct args *args, const char *words)
+{
+    bool known = args && args->command;
+    fprintf(stderr, "hourbell%s%s: ", known ? " " : "", known ? args->command->name : "");
+    print_text(stderr, str_of(words), "\n\t");
+    fputc('\n', stderr);
 }
 
 int command_fail(const struct args *args, enum exit_code exit_code, const char *format, ...)
@@ -127,8 +138,7 @@ int command_fail(const struct args *args, enum exit_code exit_code, const char *
     if (args && args->json) {
         tell_json(args->arena, exit_code, str_of(words));
     } else {
-        fprintf(stderr, "hourbell%s%s: %s\n", args && args->command ? " " : "",
-                args && args->command ? args->command->name : "", words);
+        tell_words(args, words);
     }
     return (int)exit_code;
 }
@@ -143,10 +153,12 @@ void command_note(const struct args *args, const char *format, ...)
     if (args->json) {
         struct text text;
         text_open(&text, args->arena, 8 * WORDS_MAX_BYTES);
+        text_add(&text, STR("{\"note\":"));
         text_add_json(&text, str_of(words));
-        fprintf(stderr, "{\"note\":" STR_FMT "}\n", STR_ARG(text_str(&text)));
+        text_add_char(&text, '}');
+        print_json(stderr, text_str(&text));
     } else {
-        fprintf(stderr, "hourbell %s: %s\n", args->command->name, words);
+        tell_words(args, words);
     }
 }
 

@@ -3,6 +3,7 @@
  * number and its content, so whatever is sent again is done once; a line counts as done when it and all before it have
  * an answer. Overload and broken connections are waited out, a refused line is told and passed by. */
 #include "home/import.h"
+#include "home/print.h"
 
 #include <errno.h>
 #include <openssl/sha.h>
@@ -305,7 +306,8 @@ static void write_result(struct import *import, const struct import_slot *slot)
         json_add_str(doc, root, "detail", str_of(slot->detail));
     }
     struct str line = json_write_mut(&arena, doc);
-    if (fprintf(import->results, STR_FMT "\n", STR_ARG(line)) < 0) {
+    print_json(import->results, line);
+    if (ferror(import->results)) {
         stop(import, EXIT_FAILED, "writing the results: %s", strerrordesc_np(errno));
     }
 }

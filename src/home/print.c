@@ -13,20 +13,30 @@ bool print_is_terminal(void)
     return isatty(STDOUT_FILENO) == 1;
 }
 
-/* Control bytes, of which tab and newline would break the form and the others a terminal. */
-static void put_clean(struct str text)
+void print_text(FILE *out, struct str text, const char *keep)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.s[i];
-        putchar(c < 0x20 || c == 0x7f ? ' ' : c);
+    char room[TEXT_SHOWN_BYTES];
+    while (text.len) {
+        struct str piece = text_cut_shown(&text, keep, room);
+        fwrite(piece.s, 1, piece.len, out);
     }
+}
+
+void print_json(FILE *out, struct str json)
+{
+    print_text(out, json, "\t\r\n");
+    fputc('\n', out);
 }
 
 static int width_of(struct str text)
 {
+    char room[TEXT_SHOWN_BYTES];
     int width = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        width += ((unsigned char)text.s[i] & 0xC0) != 0x80;
+    while (text.len) {
+        struct str piece = text_cut_shown(&text, "", room);
+        for (size_t i = 0; i < piece.len; i++) {
+            width += ((unsigned char)piece.s[i] & 0xC0) != 0x80;
+        }
     }
     return width;
 }
@@ -45,7 +55,7 @@ void print_row(struct print_table *table, const struct str *cells)
 {
     if (!table->terminal) {
         for (int i = 0; i < table->column_count; i++) {
-            put_clean(cells[i]);
+            print_text(stdout, cells[i], "");
             putchar(i + 1 < table->column_count ? '\t' : '\n');
         }
         return;
@@ -65,7 +75,7 @@ static void print_line(const struct print_table *table, const struct str *cells,
 {
     for (int i = 0; i < table->column_count; i++) {
         bool last = i + 1 == table->column_count;
-        put_clean(cells[i]);
+        print_text(stdout, cells[i], "");
         int fill = widths[i] - width_of(cells[i]);
         printf("%*s", last ? 0 : (fill > 0 ? fill : 0) + 2, "");
     }

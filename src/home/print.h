@@ -1,5 +1,6 @@
 /* What sub-commands print: a table with a heading on a terminal, lines with tabs and no heading in a pipe, so
- * that `cut` and `sort` need no help. Text that came from elsewhere never brings control bytes along. */
+ * that `cut` and `sort` need no help. Text that came from elsewhere is printed here and nowhere else: what a terminal would
+ * obey in it is shown as \uXXXX, which in JSON is the same text. */
 #ifndef HOME_PRINT_H
 #define HOME_PRINT_H
 
@@ -8,6 +9,11 @@
 #include "base/json.h"
 
 #define PRINT_COLUMNS_MAX 12
+
+/* Text of foreign origin, with nothing in it that a terminal obeys; keep: control characters that stay ("\n\t"). */
+void print_text(FILE *, struct str, const char *keep);
+/* The same of a JSON text, and a newline: it still is JSON, of the same value. */
+void print_json(FILE *, struct str);
 
 struct print_table {
     struct arena *arena;
