@@ -389,6 +389,52 @@ def a_unix_socket_serves_as_well(folder):
     bell.stop()
 
 
+ESCAPES = "a\u009b31m\u202e b"  # red, and backwards from here on
+
+
+def assert_harmless(said):
+    """Nothing in it that a terminal obeys, and what was there can be seen."""
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", said), repr(said)
+    assert "\\u202e" in said, said
+
+
+@test
+def what_others_wrote_is_shown_and_not_obeyed_by_the_terminal(folder):
+    """P9"""
+    bell = server()
+    env = bell.env(bell.operator)
+    cli("create", "Escape-1", json.dumps({"c1": "\u009b31m", "bidi": "\u202e"}))
+    cli("update", "Escape-1", json.dumps({"c1": "\x7f\u0085", "bidi": ESCAPES}, ensure_ascii=False))
+    cli("act", "Escape-1", "hold", "--reason", "a\u202e b", operator=True)
+    cli("downstream", "hold", "--reason", "a\u202e b", operator=True)
+    cli("keys", "create", "--owner", "acme", "--label", "a\u202e b", operator=True)
+    for words in (["show", "Escape-1"], ["show", "Escape-1", "--seq", "1"], ["log", "Escape-1"], ["log", "Escape-1", "--updates"],
+                  ["keys", "list"], ["downstream"], ["log"], ["pending", "Escape-1"], ["export", "-q", "--prefix", "escape"]):
+        assert_harmless(cli(*words, operator=True)[0])
+        assert_harmless(on_terminal(*words, env=env))
+        assert_harmless(cli(*words, "--json", operator=True)[0])
+    shown = json.loads(cli("show", "Escape-1", "--json")[0])
+    assert shown["desired"] == {"c1": "\x7f\u0085", "bidi": ESCAPES} and shown["hold_reason"] == "a\u202e b", shown
+    cli("downstream", "resume", "--reason", "over", operator=True)
+    # what a server refuses is told by its words
+    assert_harmless(cli("create", "Escape\u202e", "{}", code=13)[1] + "\\u202e")
+    assert_harmless(cli("show", "Escape\u202e", "--json", code=13)[1] + "\\u202e")
+    assert_harmless(run("craete\u202e", code=2)[1])
+    assert_harmless(run("craete\u202e", "--json", code=2)[1])
+
+
+@test
+def a_reason_and_a_label_hold_no_controls_of_any_kind(folder):
+    """P10"""
+    cli("create", "Control-1", "{}")
+    for control in ("\x01", "\t", "\x7f", "\u0080", "\u009b", "\u009f"):
+        said = cli("act", "Control-1", "hold", "--reason", f"a{control}b", operator=True, code=13)[1]
+        assert "must not hold control characters" in said and "/reason" in said, said
+        said = cli("keys", "create", "--owner", "acme", "--label", f"a{control}b", operator=True, code=13)[1]
+        assert "must not hold control characters" in said and "/label" in said, said
+    cli("act", "Control-1", "hold", "--reason", "\u00a0ä\u4e9b", operator=True)
+
+
 # --- operators -------------------------------------------------------------------------------------------------------------
 
 @test

@@ -103,10 +103,13 @@ static bool is_owner(struct str text)
     return text.len > 0;
 }
 
+/* C0, DEL, and C1 in UTF-8 (U+0080 to U+009F), which terminals obey as they obey C0. */
 static bool has_control(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.s[i] < 0x20 || text.s[i] == 0x7F) {
+        unsigned char byte = (unsigned char)text.s[i];
+        unsigned char next = i + 1 < text.len ? (unsigned char)text.s[i + 1] : 0xFF;
+        if (byte < 0x20 || byte == 0x7F || (byte == 0xC2 && next < 0xA0)) {
             return true;
         }
     }
