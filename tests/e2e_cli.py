@@ -471,6 +471,38 @@ def the_downstream_is_held_shown_and_resumed(folder):
 
 
 @test
+def a_probe_shows_what_it_came_to(folder):
+    """P7 P11"""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    mapping = os.path.join(folder, "sap.json")
+    with open(os.path.join(ROOT, "downstream.json"), encoding="utf-8") as file:
+        text = file.read().replace("127.0.0.1:8181", address)
+    with open(mapping, "w", encoding="utf-8") as file:
+        file.write(text)
+    bell = Server(folder, downstream="odata", downstream_file=mapping).start()
+    env = bell.env(bell.operator)
+    said = json.loads(run("downstream", "probe", "--reason", "is it there?", "--json", env=env)[0])
+    assert said["breaker"]["state"] == "open" and said["probing"] is False, said
+    sap = subprocess.Popen([BINARY, "mock-sap", "--bind", address, "--control"], env=CLEAN, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 30
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0:
+                    break
+            assert time.monotonic() < until and sap.poll() is None
+            time.sleep(0.02)
+        said = run("downstream", "probe", "--reason", "and now?", env=env)[0]
+        assert "\nbreaker.state\tclosed\n" in said and "\nprobing\tno\n" in said, said
+    finally:
+        sap.terminate()
+        sap.wait(30)
+    bell.stop()
+
+
+@test
 def dead_work_is_listed_and_redriven(folder):
     """P3"""
     bell = Server(folder, window="1s", max_attempts="1", backoff="100ms", plan_interval="200ms").start()

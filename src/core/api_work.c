@@ -206,6 +206,7 @@ static void answer_downstream(struct exchange *exchange, const struct breaker *b
     json_add_time(doc, root, "clock_hold_until",
                   breaker->clock_hold_until_ms > call->now_ms ? breaker->clock_hold_until_ms : 0);
     json_add_bool(doc, root, "unproven", breaker->unproven);
+    json_add_bool(doc, root, "probing", breaker_is_probing(breaker));
     add_backlog(doc, root, counts);
     add_estimate(exchange->world->settings, doc, root, counts->count[WORK_OPEN],
                  starts_at(counts, until_ms));

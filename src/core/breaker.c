@@ -157,6 +157,11 @@ bool breaker_wants_probe(const struct breaker *breaker, int64_t now_ms)
     return breaker->unproven;
 }
 
+bool breaker_is_probing(const struct breaker *breaker)
+{
+    return breaker->asked || breaker->record.work == WORK_FLIGHT;
+}
+
 /* --- the probe --------------------------------------------------------------------------------------- */
 enum rc breaker_lease(struct world *world, struct call *call, struct str realm,
                       struct lease *ret_lease)

@@ -49,6 +49,8 @@ MUST enum rc breaker_action(struct world *, struct call *, struct str by, struct
 enum block breaker_blocks(const struct breaker *, int64_t now_ms, int64_t *ret_at_ms);
 /* May a probe be made now? (open and its time has come; asked for; or new credentials to be proven) */
 bool breaker_wants_probe(const struct breaker *, int64_t now_ms);
+/* Was a probe asked for that has not come to anything yet, or is one on its way? */
+bool breaker_is_probing(const struct breaker *);
 /* Lease and settle of the probe: deliver.c hands over when the key is the system's. */
 MUST enum rc breaker_lease(struct world *, struct call *, struct str realm,
                            struct lease *ret_lease);

@@ -1,6 +1,8 @@
 /* Sub-commands for operators: work (what waits, flies, is uncertain or dead), redrive, downstream. */
 #include "home/cmd_client.h"
 
+#include <time.h>
+
 /* ---- work --------------------------------------------------------------------------------------------------- */
 
 /* Without a state: the backlog by state, from the downstream's answer. */
@@ -123,6 +125,27 @@ int cmd_redrive(const struct args *args)
 
 /* ---- downstream -------------------------------------------------------------------------------------------------- */
 
+#define PROBE_LOOK_MS 100 /* between two looks at a probe */
+
+/* Wait until the probe that was asked for has ended, at most as long as one answer may take. in, out: the last answer. */
+static int await_probe(struct client *client, struct client_answer *answer, yyjson_val **root)
+{
+    struct client_request request = {.method = "GET", .target = STR("/downstream")};
+    for (int64_t waited_ms = 0; json_member_bool(*root, "probing", false);
+         waited_ms += PROBE_LOOK_MS) {
+        if (waited_ms >= client->timeout_ms) {
+            command_note(client->args, "the probe has not ended yet; this is the state before it");
+            return EXIT_DONE;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = PROBE_LOOK_MS * 1000000}, NULL);
+        int exit_code = client_ask(client, &request, root, answer);
+        if (exit_code != EXIT_DONE) {
+            return exit_code;
+        }
+    }
+    return EXIT_DONE;
+}
+
 static int run_downstream(struct client *client)
 {
     const char *action = args_operand(client->args, 0, NULL),
@@ -141,9 +164,18 @@ static int run_downstream(struct client *client)
                                           .target = STR("/downstream/actions"),
                                           .body = json_write_mut(client->arena, doc)};
     }
-    return cmd_object(client, &request,
-                      "breaker estimate backlog backlog.open backlog.flight backlog.uncertain "
-                      "backlog.dead backlog.notice");
+    struct client_answer answer;
+    yyjson_val *root = NULL;
+    int exit_code = client_ask(client, &request, &root, &answer);
+    if (exit_code == EXIT_DONE && action && strcmp(action, "probe") == 0) {
+        exit_code = await_probe(client, &answer, &root);
+    }
+    if (exit_code == EXIT_DONE) {
+        cmd_show_object(client, &answer, root,
+                        "breaker estimate backlog backlog.open backlog.flight backlog.uncertain "
+                        "backlog.dead backlog.notice");
+    }
+    return exit_code;
 }
 
 int cmd_downstream(const struct args *args)

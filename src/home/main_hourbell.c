@@ -195,7 +195,7 @@ static const struct command commands[] = {
      .exits = "12 13 14", .examples = {{"hourbell redrive --dry-run", "which devices would it be?"}}},
     {.name = "downstream", .also = "probe sap breaker", .help = "show, hold, resume or probe the downstream", .is_client = true, .options = downstream_options,
      .text = "resume ends a hold; where there is none, it ends a rest that the downstream asked for (Retry-After). probe tries the connection "
-             "once, also after the downstream refused the credentials; if it succeeds, a rest is over too. None of them opens a window.",
+             "once, also after the downstream refused the credentials, and shows what it came to; if it succeeds, a rest is over too. None of them opens a window.",
      .run = cmd_downstream, .operands = {{"ACTION", "hold, resume or probe; none: show", true, false, false}}, .exits = "11 12 13 14",
      .examples = {{"hourbell downstream hold --reason 'SAP upgrade'", "send nothing until resumed"}}},
 
