@@ -557,6 +557,23 @@ def an_import_says_what_became_of_each_line(folder):
 
 
 @test
+def a_line_that_the_role_may_not_say_is_refused_alone(folder):
+    """P9 P10"""
+    path, results = os.path.join(folder, "in.ndjson"), os.path.join(folder, "out.ndjson")
+    write_lines(path, [{"device_name": f"R-{n}", **({"owner": "rival"} if n == 7 else {})} for n in range(1, 21)])
+    out = cli("import", path, "--results", results, code=15)[0]
+    assert "created   19\n" in out and "refused   1\n" in out and "forbidden 1: " in out and "(line 7)" in out, out
+    became = results_of(results)
+    assert [line["line"] for line in became] == list(range(1, 21)), became
+    assert [line["line"] for line in became if line["result"] != "created"] == [7] and became[6]["code"] == "forbidden", became
+    # a key that may do nothing at all is about no line: it stops there, and says where
+    cli("import", path, "--restart", code=15)
+    gone = cli("keys", "create", "--owner", "acme", operator=True)[0].strip()
+    cli("keys", "delete", gone.split(".")[0], operator=True)
+    assert re.search(r"line \d+: unauthorized: ", run("import", path, "--restart", code=12, env=server().env(gone))[1])
+
+
+@test
 def lines_of_one_device_keep_their_order(folder):
     """P4 P5"""
     path = os.path.join(folder, "order.ndjson")

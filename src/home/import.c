@@ -246,6 +246,15 @@ static enum import_result good_result(const struct import_slot *slot,
     return answer->status == 200 ? IMPORT_satisfied : IMPORT_updated;
 }
 
+/* Is the key refused, so that no other line would fare better? A role that may not say a member is about this line: the
+ * problem points at the member. */
+static bool is_about_key(const struct client_answer *answer, yyjson_val *root)
+{
+    yyjson_val *first = yyjson_arr_get_first(json_member(root, "errors"));
+    return answer->status == 401 ||
+           (answer->status == 403 && !json_member_str(first, "pointer", STR_NONE).len);
+}
+
 static void take_problem(struct import *import, struct import_slot *slot,
                          const struct client_answer *answer)
 {
@@ -258,8 +267,9 @@ static void take_problem(struct import *import, struct import_slot *slot,
     if (slot->line.op == IMPORT_UPSERT && !slot->updating && str_is(code, "device_exists")) {
         slot->updating = true;
         slot->phase = PHASE_WAITING;
-    } else if (answer->status == 401 || answer->status == 403) {
-        stop(import, EXIT_AUTH, STR_FMT ": " STR_FMT, STR_ARG(code), STR_ARG(detail));
+    } else if (is_about_key(answer, root)) {
+        stop(import, EXIT_AUTH, "line %lld: " STR_FMT ": " STR_FMT, (long long)slot->number,
+             STR_ARG(code), STR_ARG(detail));
     } else if (answer->status == 503 ||
                (answer->status == 429 && !str_is(code, "too_many_pending"))) {
         wait_out(import, slot, answer);
