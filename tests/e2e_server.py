@@ -252,7 +252,36 @@ def what_is_wrong_at_the_start_ends_it_with_one_sentence_and_13(folder):
         wrong = Hourbell(folder, **{name: value})
         ended = subprocess.run(wrong.command(), capture_output=True, cwd=folder, timeout=30, check=False)
         assert ended.returncode == 13, (name, ended)
-        assert ended.stderr.strip(), name
+        assert name in ended.stderr.decode(), (name, ended)
+        # the same is found without a start
+        looked = subprocess.run([BINARY, "config", "--check", *wrong.command()[2:]], capture_output=True, cwd=folder, timeout=30,
+                                check=False)
+        assert looked.returncode == 13 and not looked.stdout and name in looked.stderr.decode(), (name, looked)
+
+
+@test
+def what_a_start_would_need_is_looked_at_without_one(folder):
+    """P11"""
+    good = Hourbell(folder)
+
+    def look(code, *more):
+        done = subprocess.run([BINARY, "config", "--check", *good.command()[2:], *more], capture_output=True, cwd=folder, timeout=30,
+                              check=False)
+        assert done.returncode == code and not done.stdout, done
+        return done.stderr.decode()
+
+    before = sorted(os.listdir(folder))
+    assert look(0) == ""
+    assert sorted(os.listdir(folder)) == before  # the data folder was not left behind
+    said = look(13, "--set", "data_dir=/proc/nope", "--set", "secrets_file=/nonexist")
+    assert said.count("\n") == 2 and "data_dir: /proc/nope: " in said and "secrets_file: /nonexist: No such file" in said, said
+    assert "webhook_operator is set" in look(13, "--set", "webhook_operator=https://receiver.example/x")
+    said = look(13, "--set", "downstream_file=/nonexist", "--json")
+    assert json.loads(said)["detail"].startswith("downstream_file: /nonexist: No such file"), said
+    os.mkdir(good.settings["data_dir"])
+    assert look(0) == "" and os.path.isdir(good.settings["data_dir"])
+    open(os.path.join(good.settings["data_dir"], "hourbell.db.restore"), "w", encoding="utf-8").close()
+    assert "a restore was cut short" in look(13)
 
 
 @test

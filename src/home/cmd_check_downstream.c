@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "home/cmd.h"
 #include "home/config_args.h"
+#include "home/print.h"
+#include "home/start.h"
 
 static void print_findings(const struct args *args, struct str findings)
 {
@@ -19,8 +21,9 @@ static void print_findings(const struct args *args, struct str findings)
         struct text quoted;
         text_open(&quoted, args->arena, line.len * 6 + 8);
         text_add_json(&quoted, line);
-        printf(json ? "%s" STR_FMT : "%s" STR_FMT "\n", json && count++ ? "," : "",
-               STR_ARG(json ? text_str(&quoted) : line));
+        fputs(json && count++ ? "," : "", stdout);
+        print_text(stdout, json ? text_str(&quoted) : line, "");
+        fputs(json ? "" : "\n", stdout);
     }
     fputs(json ? "]}\n" : "", stdout);
 }
@@ -63,13 +66,12 @@ int cmd_check_downstream(const struct args *args)
     clock_system_open(&clock);
     struct world world = {.clock = &clock.clock, .settings = &config.settings};
     call_open(&call, args->arena, &world);
-    if (secrets_file_open(&call, config.settings.secrets_file, &secrets) != RC_OK) {
+    if (start_secrets(&call, &config.settings, &secrets) != RC_OK) {
         return command_fail(args, EXIT_INVALID, "%s", call.why);
     }
     world.secrets = secrets;
     int code;
-    if (downstream_file_open(&call, config.settings.downstream, config.settings.downstream_file,
-                             secrets, 1, &downstream) == RC_OK) {
+    if (start_downstream(&call, &config.settings, secrets, 1, &downstream) == RC_OK) {
         world.downstream = downstream;
         code = look(args, downstream, &call, &world);
     } else {

@@ -1,7 +1,11 @@
-/* `hourbell config`: the settings that a start would have, and where each came from. Starts nothing, opens nothing. */
+/* `hourbell config`: the settings that a start would have, and where each came from. Starts nothing; with --check
+ * what the settings name is tried too. */
 #include "home/cmd.h"
 #include "home/config_args.h"
+#include "home/print.h"
+#include "home/start.h"
 
+#include "adapters/clock_system.h"
 #include "base/json.h"
 
 #include <stdio.h>
@@ -53,6 +57,23 @@ static void print_rows(const struct args *args, const struct config *config)
     }
 }
 
+static void tell_fault(void *context, const char *words)
+{
+    command_fail(context, EXIT_INVALID, "%s", words);
+}
+
+/* What is wrong with the settings has been told; here what they name. */
+static int check_start(const struct args *args, const struct config *config)
+{
+    struct clock_system clock;
+    struct world world = {.clock = &clock.clock, .settings = &config->settings};
+    struct args told = *args;
+    struct call call;
+    clock_system_open(&clock);
+    call_open(&call, args->arena, &world);
+    return start_check(&call, &world, tell_fault, &told) ? EXIT_INVALID : EXIT_DONE;
+}
+
 int cmd_config(const struct args *args)
 {
     struct config config;
@@ -60,10 +81,10 @@ int cmd_config(const struct args *args)
         return EXIT_INVALID;
     }
     if (args_has(args, "check")) {
-        return EXIT_DONE; /* what was wrong has been told */
+        return check_start(args, &config);
     }
     if (args_has(args, "json")) {
-        printf(STR_FMT "\n", STR_ARG(as_json(args, &config)));
+        print_json(stdout, as_json(args, &config));
     } else {
         print_rows(args, &config);
     }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adapters/clock_system.h"
@@ -21,6 +20,7 @@
 #include "home/data_dir.h"
 #include "home/log_lines.h"
 #include "home/server.h"
+#include "home/start.h"
 
 #define CUSTOMER_OWNER                                                                             \
     STR("customer") /* of a customer's key given beforehand, unless the secret customer_owner says */
@@ -79,15 +79,6 @@ static void set_limits(const struct settings *settings)
     }
     snprintf(count, sizeof count, "%d", server_pool_size(settings));
     (void)setenv("UV_THREADPOOL_SIZE", count, 1);
-}
-
-static enum rc make_data_dir(struct call *call, struct str data_dir)
-{
-    const char *path = arena_copy(call->arena, data_dir).s;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return call_why(call, RC_INVALID, "data_dir %s: %s", path, strerrordesc_np(errno));
-    }
-    return RC_OK;
 }
 
 /* --- the first keys ---------------------------------------------------------------------------------------- */
@@ -178,16 +169,6 @@ static enum rc keys(struct world *world, struct call *call, struct str data_dir)
     return secret.len ? show_key(call, data_dir, secret) : RC_OK;
 }
 
-/* Data whose restore was cut short are neither the old nor the new ones. */
-static enum rc check_restored(struct call *call, struct str data_dir)
-{
-    const char *path = arena_printf(call->arena, STR_FMT "/" DATA_RESTORING, STR_ARG(data_dir)).s;
-    return access(path, F_OK) == 0
-               ? call_why(call, RC_INVALID,
-                          "%s: a restore was cut short here; run `hourbell restore` again", path)
-               : RC_OK;
-}
-
 /* --- the world ------------------------------------------------------------------------------------------------ */
 
 static enum rc open_world(struct serving *serving, struct call *call,
@@ -196,12 +177,10 @@ static enum rc open_world(struct serving *serving, struct call *call,
     struct str path = arena_printf(call->arena, STR_FMT "/" DATA_FILE, STR_ARG(settings->data_dir));
     struct store_sqlite_options options = {.turns = true};
     int slots = (int)settings->downstream_concurrency;
-    TRY(secrets_file_open(call, settings->secrets_file, &serving->secrets));
-    TRY(make_data_dir(call, settings->data_dir));
-    TRY(check_restored(call, settings->data_dir));
+    TRY(start_secrets(call, settings, &serving->secrets));
+    TRY(start_data_dir(call, settings));
     TRY(store_sqlite_open(call, path.s, &options, &serving->store));
-    TRY(downstream_file_open(call, settings->downstream, settings->downstream_file,
-                             serving->secrets, slots, &serving->downstream));
+    TRY(start_downstream(call, settings, serving->secrets, slots, &serving->downstream));
     serving->world = (struct world){
         .store = serving->store,
         .downstream = serving->downstream,

@@ -30,7 +30,7 @@ static const struct option config_options[] = {
     {"file", 'f', OPTION_FILE, false, "FILE", "settings file; else HOURBELL_CONF, /etc/hourbell/hourbell.conf", 0, 0},
     {"set", 's', OPTION_TEXT, true, "NAME=VALUE", "one setting; stronger than environment and file", 0, 0},
     {"origin", 'o', OPTION_FLAG, false, NULL, "say behind each value where it came from", 0, 0},
-    {"check", 0, OPTION_FLAG, false, NULL, "print only what is wrong", 0, 0},
+    {"check", 0, OPTION_FLAG, false, NULL, "print only what is wrong, also with the files and folders that the settings name", 0, 0},
     END};
 
 static const struct option check_downstream_options[] = {
@@ -151,7 +151,8 @@ static const struct command commands[] = {
     {.name = "config", .also = "settings configure set", .help = "print the settings as the server would take them",
      .text = "Reads what a server would read, starts nothing. Each line is a setting and its value; with --origin also where the value "
              "came from: default, FILE:LINE, environment HOURBELL_NAME, or flag (stronger to the right). What is unknown or out of "
-             "range is told with its place and its rule.",
+             "range is told with its place and its rule; with --check also whether the data folder, the mapping, the secrets and the "
+             "webhooks are such that a server would start.",
      .options = config_options, .has_settings = true, .run = cmd_config, .exits = "13",
      .examples = {{"hourbell config --origin", "where does each value come from?"}}},
 
