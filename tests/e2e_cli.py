@@ -152,7 +152,8 @@ def a_mistyped_word_is_told_the_nearest(folder):
     assert "did you mean --prefix?" in run("show", "--prefx", "a", code=2)[1]
     for tried, meant in (("ls", "show"), ("list", "show"), ("status", "work"), ("start", "serve"), ("cancel", "act"), ("retry", "redrive")):
         assert f"\t{meant}\n" in run(tried, code=2)[1], tried
-    assert "usage: hourbell COMMAND" in run(code=2)[0]
+    out, err = run(code=2)
+    assert not out and "usage: hourbell COMMAND" in err, err
     assert run("--version")[0].startswith("hourbell ")
 
 
@@ -323,6 +324,9 @@ def with_json_errors_are_json_on_standard_error(folder):
             out, err = run(*words, "--json", code=codes[code], env={"HOURBELL_URL": bell.url})
             problem = json.loads(err)
             assert not out and problem["code"] == code and problem["exit_code"] == codes[code] and problem["detail"], err
+    for words in (["--json"], ["--json", "--url", bell.url]):
+        out, err = run(*words, code=2)
+        assert not out and json.loads(err)["code"] == "usage", (out, err)
     # a gateway's own answer, which is no problem document
     import http.server
     import threading

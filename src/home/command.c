@@ -599,8 +599,12 @@ static int run_any(const struct command_table *table, struct args *args, int arg
         return EXIT_USAGE;
     }
     const char *first = leading + 1 < argc ? argv[leading + 1] : NULL;
+    if (!first && args->json) {
+        return command_fail(args, EXIT_USAGE, "no command was given\n\nSee '%s help'.",
+                            table->program);
+    }
     if (!first) {
-        command_help(table, NULL, stdout);
+        command_help(table, NULL, stderr);
         return EXIT_USAGE;
     }
     if (strcmp(first, "help") == 0 || is_help(first)) {
