@@ -73,7 +73,7 @@ static const struct option log_options[] = {
     END};
 
 static const struct option act_options[] = {
-    {"reason", 'r', OPTION_TEXT, false, "TEXT", "why; goes into the log", 0, 0},
+    {"reason", 'r', OPTION_TEXT, false, "TEXT", "why; must be given, and goes into the log", 0, 0},
     {"seq", 0, OPTION_NUMBER, false, "SEQ", "the update to cancel", 1, INT64_MAX},
     {"idempotency-key", 0, OPTION_TEXT, false, "KEY", "the same key gets the same answer again", 0, 0},
     END};
@@ -90,7 +90,7 @@ static const struct option redrive_options[] = {
     END};
 
 static const struct option downstream_options[] = {
-    {"reason", 'r', OPTION_TEXT, false, "TEXT", "why; goes into the log", 0, 0},
+    {"reason", 'r', OPTION_TEXT, false, "TEXT", "why; must be given with an ACTION, and goes into the log", 0, 0},
     END};
 
 static const struct option keys_create_options[] = {
@@ -187,7 +187,7 @@ static const struct command commands[] = {
      .operands = {{"NAME", "the device's name", false, false, false},
                   {"ACTION", "cancel, hold, resume, deliver_now, confirm, deny, discard, redrive, resend_all", false, false, false}},
      .exits = "10 11 12 13 14",
-     .examples = {{"hourbell act Pump-7 cancel --seq 4", "take the update 4 back"},
+     .examples = {{"hourbell act Pump-7 cancel --seq 4 --reason 'wrong room'", "take the update 4 back"},
                   {"hourbell act Pump-7 hold --reason 'being moved'", "deliver nothing for this device"}}},
     {.name = "work", .also = "status stats state backlog jobs", .help = "show what waits, is on its way, uncertain or dead", .is_client = true, .options = work_options,
      .run = cmd_work, .exits = "12 13 14", .examples = {{"hourbell work --state dead", "what needs an operator"}}},
@@ -234,7 +234,7 @@ static const struct command commands[] = {
      .run = cmd_restore,
      .text = "Verifies the backup first. What the downstream got since the backup is unknown, so every device that it may have heard "
              "of is sent in full with its next change, none before the next window, and the downstream is held until an operator "
-             "resumes it: hourbell downstream resume.",
+             "resumes it: hourbell downstream resume --reason TEXT.",
      .operands = {{"BACKUP", "the backup's file", false, false, true}, {"DATA_DIR", "the data folder", false, false, true}},
      .exits = "10 11 13",
      .examples = {{"hourbell restore hourbell-20261122T110000Z.db /var/lib/hourbell", "after a lost disk"}}},
