@@ -185,6 +185,9 @@ def what_make_run_prints_can_be_typed_and_a_second_start_has_everything(folder):
     again.start()
     assert "Keys, shown" not in again.said() and "hb_live_" not in again.said()
     assert "Pump-7" in again.shell("HOURBELL_KEY_FILE=data/customer.key hourbell show")
+    # Pump-7 is there: what is printed now works all the same
+    lines = [line.strip() for line in again.said().splitlines() if line.startswith(("  hourbell", "  . "))]
+    assert len(lines) == 3 and "Pump-8" in again.shell("\n".join(lines)), lines
     again.close()
 
 
@@ -235,8 +238,8 @@ def the_real_input_in_small_is_true(folder):
         file.write("# x\n0001  Fry's Electronics\n\t7778  Flash drive [Kingston]\n\t7779  FLASH DRIVE [kingston]\n\t777a  a / b\n")
     with open(pci, "w", encoding="utf-8") as file:
         file.write("0002  Ingram & Söhne\n\t0001  Straße\n\t0002  Straße\n\t0003  Ok (a), [b]\n0003  " + "x" * 129 + "\nC 00  Class\n")
-    code, said = run_script("script/demo-import", IDS=f"{usb} {pci}", WINDOW_S="5", DATA=os.path.join(folder, "data"),
-                            PORT=str(free_port()), SAP_PORT=str(free_port()))
+    code, said = run_script("script/demo-import", IDS=f"{usb} {pci}", WINDOW_S="5", DATA=os.path.join(folder, "data"))
+    assert "at http://127.0.0.1:8080" not in said and "at http://127.0.0.1:8181" not in said, said  # it stands beside a `make run`
     assert code == 0 and "9 lines: 5 created, 4 refused" in said and "SAP saw 5 effective calls for 15 updates" in said, said
 
 
