@@ -842,12 +842,19 @@ def a_damaged_database_is_found(folder):
         found = [json.loads(line) for line in run("check", forged, "--json", code=1)[0].splitlines()]
         assert found[-1]["findings"] == len(found) - 1 > 0, found
         assert "--accept-findings" in run("restore", forged, os.path.join(folder, "r"), code=1)[1]
-    shutil.copy(backup, forged)
-    database = sqlite3.connect(forged)
-    database.execute("UPDATE device SET from_seq = 99 WHERE key = 'live/pump-7'")
-    database.commit()
-    database.close()
-    assert "a record cannot be read" in run("check", forged, code=1)[1]
+    for statement, said in (("UPDATE device SET from_seq = 99 WHERE key = 'live/pump-7'", "record\tlive/pump-7"),
+                            ("UPDATE log SET prev = id WHERE seq = 1", "leads back to itself"),
+                            ("UPDATE log SET prev = id", "leads back to itself"),
+                            ("UPDATE log SET prev = id + 1", "leads back to itself")):
+        shutil.copy(backup, forged)
+        database = sqlite3.connect(forged)
+        database.execute(statement)
+        database.commit()
+        database.close()
+        out = run("check", forged, code=1)[0]
+        assert said in out and "21 records" in out, (statement, out)
+        assert "--accept-findings" in run("restore", forged, os.path.join(folder, "r"), code=1)[1]
+        assert not os.path.exists(os.path.join(folder, "r"))
     with open(backup, "rb") as whole, open(forged, "wb") as half:
         half.write(whole.read()[:20000])
     said = run("check", forged, code=1)[1]

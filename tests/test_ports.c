@@ -132,6 +132,29 @@ TEST(an_output_is_untouched_unless_it_went_well)
     desk_close(&desk);
 }
 
+static void read_a_bad_record(struct desk *desk, struct puppet *puppet)
+{
+    struct device device;
+    puppet->device = (struct device){.version = 7, .key = STR("live/a")};
+    (void)!store_device_get(desk->store, &desk->call, STR("live/a"), &device);
+}
+
+/* A record that breaks the contract is our own mistake, but in a file that is only checked. */
+TEST(a_bad_record_of_a_foreign_file_is_an_error_in_words)
+{
+    struct desk desk;
+    struct puppet puppet;
+    struct device device = {.version = 42};
+    CHECK(trips(read_a_bad_record));
+    open_puppet(&desk, &puppet);
+    puppet.store.foreign = true;
+    puppet.device = (struct device){.version = 7, .key = STR("live/a")};
+    CHECK_RC(store_device_get(desk.store, &desk.call, STR("live/a"), &device), RC_BROKEN);
+    CHECK_HAS(str_of(desk.call.why), "device->revision > 0");
+    CHECK_INT(device.version, 42);
+    desk_close(&desk);
+}
+
 /* ---- changes that no core may hand over ----------------------------------------------------------------- */
 
 static void draft(struct desk *desk, struct desk_draft *ret_draft)

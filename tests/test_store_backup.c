@@ -175,9 +175,49 @@ TEST(a_file_that_breaks_a_rule_is_noticed)
          "('/acme/live/0000', 1)",
          "a device that its name does not lead to"},
         {"UPDATE sweep SET device = 1", "a device that its name does not lead to"},
+        {"UPDATE log SET prev = id WHERE device = 1 AND seq = 2",
+         "a log that leads back to itself"},
+        {"UPDATE log SET prev = id + 1 WHERE device = 1 AND seq = 2",
+         "a log that leads back to itself"},
+        {"UPDATE log SET kind = 11 WHERE seq = 1", "a log entry with a number out of its range"},
+        {"UPDATE device SET resend_all = 2 WHERE id = 1",
+         "a device with a number out of its range"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         check_noticed(cases[i].sql, cases[i].what);
+    }
+}
+
+/* Whatever the rows say, a walk down a log ends: a step that does not go down is a fault of the file. */
+TEST(a_log_that_leads_in_a_circle_is_broken_and_not_endless)
+{
+    static const char *const circles[] = {
+        "UPDATE log SET prev = id WHERE seq = 2",
+        "UPDATE log SET prev = id",
+        "UPDATE log SET prev = id + 1 WHERE seq < 3 AND seq > 0",
+        "UPDATE log SET prev = (SELECT max(id) FROM log) WHERE seq = 1",
+    };
+    for (size_t i = 0; i < COUNT_OF(circles); i++) {
+        struct desk desk;
+        struct entry_page page;
+        sqlite3 *db = NULL;
+        unlink("store.db");
+        open_desk(&desk, "store.db", false);
+        create_many(&desk, 0, 1);
+        for (int k = 0; k < 3; k++) {
+            desk_append(&desk, "live/0000", 1);
+        }
+        close_desk(&desk);
+        CHECK_INT(sqlite3_open("store.db", &db), SQLITE_OK);
+        CHECK_INT(sqlite3_exec(db, circles[i], NULL, NULL, NULL), SQLITE_OK);
+        CHECK_INT(sqlite3_close(db), SQLITE_OK);
+        open_desk(&desk, "store.db", true);
+        CHECK_RC(store_log_list(desk.store, &desk.call, STR("live/0000"), 0, 3, false, 10, &page),
+                 RC_BROKEN);
+        CHECK_HAS(str_of(desk.call.why), "leads back to itself");
+        struct device device; /* a file that is only read can be read on */
+        CHECK_RC(store_device_get(desk.store, &desk.call, STR("live/0000"), &device), RC_OK);
+        close_desk(&desk);
     }
 }
 

@@ -35,6 +35,9 @@ enum rc store_sqlite_fail(struct store_sqlite *self, struct call *call, const ch
 {
     int code = sqlite3_extended_errcode(self->db);
     bool full = (code & 0xff) == SQLITE_FULL;
+    if (self->read_only) { /* no turn that could be void: who checks a file goes on */
+        return call_why(call, RC_BROKEN, "%s: %s (%d)", doing, sqlite3_errmsg(self->db), code);
+    }
     if (self->void_rc == RC_OK) {
         self->void_rc = full ? RC_BUSY : RC_BROKEN;
         snprintf(self->void_why, sizeof self->void_why, "%s: %s (%d)", doing,
@@ -50,6 +53,9 @@ enum rc store_sqlite_fail(struct store_sqlite *self, struct call *call, const ch
 
 enum rc store_sqlite_corrupt(struct store_sqlite *self, struct call *call, const char *what)
 {
+    if (self->read_only) {
+        return call_why(call, RC_BROKEN, "%s", what);
+    }
     self->void_rc = RC_BROKEN;
     self->broken = true;
     snprintf(self->void_why, sizeof self->void_why, "%s", what);
@@ -436,6 +442,7 @@ enum rc store_sqlite_open(struct call *call, const char *path,
         return call_why(call, RC_BROKEN, "out of memory");
     }
     *self = (struct store_sqlite){.store.ops = &store_sqlite_ops,
+                                  .store.foreign = options->read_only,
                                   .lock_fd = -1,
                                   .turns = options->turns,
                                   .read_only = options->read_only,

@@ -27,6 +27,11 @@ struct store_backup {
 static const struct {
     const char *sql, *what;
 } rules[] = {
+    {"SELECT 1 FROM device WHERE work NOT BETWEEN 0 AND 4 OR resend_all NOT IN (0, 1)",
+     "a device with a number out of its range"},
+    {"SELECT 1 FROM log WHERE kind NOT BETWEEN 1 AND 10 OR ended NOT BETWEEN 0 AND 2",
+     "a log entry with a number out of its range"},
+    {"SELECT 1 FROM log WHERE prev >= id", "a log that leads back to itself"},
     {"SELECT 1 FROM device d LEFT JOIN log l ON l.id = d.log_first WHERE l.id IS NULL OR l.device "
      "<> d.id OR l.seq <> 0",
      "a device without its entry 0"},

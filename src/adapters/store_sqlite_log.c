@@ -44,7 +44,13 @@ static enum rc step_down(struct store_sqlite *self, struct call *call, const str
         step->id = 0;
         return RC_OK;
     }
-    return step_to(self, call, seen, step->prev, step);
+    struct step next = {0};
+    TRY(step_to(self, call, seen, step->prev, &next));
+    if (next.id >= step->id || next.seq >= step->seq) { /* a walk must end, whatever a file says */
+        return store_sqlite_corrupt(self, call, "the log of a device leads back to itself");
+    }
+    *step = next;
+    return RC_OK;
 }
 
 enum rc store_sqlite_find_entry(struct store_sqlite *self, struct call *call,

@@ -191,6 +191,9 @@ enum rc store_sqlite_scan(struct store *store, struct call *call, int64_t after,
         }
         struct seen seen;
         read_device(call, row, &page.items[page.count++], &seen);
+        if (seen.id <= last) { /* a damaged file must not lead around in a circle */
+            return store_sqlite_corrupt(self, call, "the devices do not stand in order");
+        }
         last = seen.id;
     }
     *ret_page = page;

@@ -122,23 +122,18 @@ static void check_entry(struct replay *replay, const struct mark *before, struct
     }
 }
 
-/* Hand every entry to take(), page by page; what a page needs is given back with it. */
-static enum rc each_entry(struct replay *replay, int64_t from_seq,
-                          enum rc (*take)(struct replay *, struct call *, const struct entry *,
-                                          void *),
-                          void *context)
+typedef enum rc take_entry(struct replay *, struct call *, const struct entry *, void *context);
+
+static enum rc take_pages(struct replay *replay, struct call *page_call, int64_t from_seq,
+                          take_entry *take, void *context)
 {
-    struct arena arena CLEANUP(arena_close);
-    struct call page_call = *replay->call;
     struct entry_page page = {.more = true};
-    arena_open(&arena, 0);
-    page_call.arena = &arena;
     while (page.more) {
-        arena_reset(&arena);
-        TRY(store_log_list(replay->world->store, &page_call, replay->device.key, from_seq,
+        arena_reset(page_call->arena);
+        TRY(store_log_list(replay->world->store, page_call, replay->device.key, from_seq,
                            replay->device.seq, false, PAGE_ENTRIES, &page));
         for (int i = 0; i < page.count; i++) {
-            TRY(take(replay, &page_call, &page.items[i], context));
+            TRY(take(replay, page_call, &page.items[i], context));
             from_seq = page.items[i].seq + 1;
         }
         if (page.count == 0) {
@@ -146,6 +141,18 @@ static enum rc each_entry(struct replay *replay, int64_t from_seq,
         }
     }
     return RC_OK;
+}
+
+/* Hand every entry to take(), page by page; what a page needs is given back with it. */
+static enum rc each_entry(struct replay *replay, int64_t from_seq, take_entry *take, void *context)
+{
+    struct arena arena CLEANUP(arena_close);
+    struct call page_call = *replay->call;
+    arena_open(&arena, 0);
+    page_call.arena = &arena;
+    enum rc rc = take_pages(replay, &page_call, from_seq, take, context);
+    memcpy(replay->call->why, page_call.why, sizeof page_call.why);
+    return rc;
 }
 
 /* In another window than the effect before it? Judged by the window that was set when it was delivered. An effect
@@ -464,21 +471,32 @@ static enum rc check_record(struct replay *replay)
     return RC_OK;
 }
 
+static enum rc check_all(struct replay *replay)
+{
+    TRY(check_chain(replay));
+    if (name_is_system(replay->device.key)) {
+        return RC_OK;
+    }
+    take_ends(replay);
+    TRY(check_counts(replay));
+    TRY(check_record(replay));
+    return check_document(replay);
+}
+
 enum rc check_device(struct world *world, struct call *call, struct str key,
                      struct check_report *report)
 {
     struct replay replay = {.world = world, .call = call, .report = report};
-    TRY(store_device_get(world->store, call, key, &replay.device));
-    if (replay.device.version == 0) {
+    enum rc rc = store_device_get(world->store, call, key, &replay.device);
+    if (rc == RC_OK && replay.device.version == 0) {
         return RC_NOT_FOUND;
     }
     report->device_count++;
-    TRY(check_chain(&replay));
-    if (name_is_system(key)) {
+    replay.device.key = key;
+    rc = rc == RC_OK ? check_all(&replay) : rc;
+    if (world->store->foreign && (rc == RC_BROKEN || rc == RC_INVALID)) {
+        find(&replay, "record", -1, "%s", call->why);
         return RC_OK;
     }
-    take_ends(&replay);
-    TRY(check_counts(&replay));
-    TRY(check_record(&replay));
-    return check_document(&replay);
+    return rc;
 }

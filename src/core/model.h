@@ -24,6 +24,8 @@
 #define POINTERS_MAX_BYTES                                                                         \
     262144                    /* JSON pointers of all leaves of one document or patch, together */
 #define ENTRY_MAX_BYTES 98304 /* data of one log entry: the largest patch and its frame */
+#define ENTRY_NAMES_MAX_BYTES                                                                      \
+    3072 /* who asked for an entry, and in which request: the longest is a role's ARN */
 #define ANSWER_MAX_BYTES 2048 /* what is kept of a downstream's answer */
 #define REASON_MAX_CHARS 500  /* of an operator's action */
 #define PAGE_MAX 100          /* items of one page */

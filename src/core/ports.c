@@ -42,28 +42,73 @@ static enum rc store_leave(enum rc rc)
     return rc;
 }
 
-static void assert_device(const struct device *device)
+/* The rules of a record, each in words; NULL = it keeps them all. */
+#define RULE(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            return #condition;                                                                     \
+        }                                                                                          \
+    } while (0)
+
+static const char *device_fault(const struct device *device)
 {
-    assert(device->version > 0 && device->revision > 0 && device->seq >= 0);
-    assert(device->key.len > 0 && device->key.len <= KEY_MAX_BYTES);
-    assert(device->realm.len > 0 && str_starts(device->key, device->realm));
-    assert(device->key.s[device->realm.len] == '/');
-    assert(device->doc.len > 0 && device->doc.len <= DOC_STORED_MAX_BYTES);
-    assert(device->log_sha.len == SHA_HEX_BYTES);
-    assert(device->work >= WORK_NONE && device->work <= WORK_DEAD);
-    assert(device->from_seq >= 0 && device->from_seq <= device->seq);
-    assert(device->pending_count >= 0 && device->pending_bytes >= 0);
-    assert(device->base >= 0 && device->base <= device->version);
-    assert(device->flight.delivery >= 0 && device->flight.delivery <= device->version);
+    RULE(device->version > 0 && device->revision > 0 && device->seq >= 0);
+    RULE(device->key.len > 0 && device->key.len <= KEY_MAX_BYTES);
+    RULE(device->realm.len > 0 && str_starts(device->key, device->realm));
+    RULE(device->key.len > device->realm.len && device->key.s[device->realm.len] == '/');
+    RULE(device->doc.len > 0 && device->doc.len <= DOC_STORED_MAX_BYTES);
+    RULE(device->log_sha.len == SHA_HEX_BYTES);
+    RULE(device->work >= WORK_NONE && device->work <= WORK_DEAD);
+    RULE(device->from_seq >= 0 && device->from_seq <= device->seq);
+    RULE(device->pending_count >= 0 && device->pending_bytes >= 0);
+    RULE(device->base >= 0 && device->base <= device->version);
+    RULE(device->flight.delivery >= 0 && device->flight.delivery <= device->version);
+    return NULL;
 }
 
-static void assert_entry(const struct entry *entry)
+static const char *entry_fault(const struct entry *entry)
 {
-    assert(entry->seq >= 0 && entry->sha.len == SHA_HEX_BYTES);
-    assert(entry->kind > ENTRY_NO_KIND && entry->kind < ENTRY_KIND_COUNT);
-    assert(entry->data.len > 0 && entry->data.len <= ENTRY_MAX_BYTES);
-    assert(entry->from_seq <= entry->to_seq && entry->notice_at_ms >= 0);
-    assert(entry->ended >= ENDED_NONE && entry->ended <= ENDED_CANCELLED);
+    RULE(entry->seq >= 0 && entry->sha.len == SHA_HEX_BYTES);
+    RULE(entry->kind > ENTRY_NO_KIND && entry->kind < ENTRY_KIND_COUNT);
+    RULE(entry->data.len > 0 && entry->data.len <= ENTRY_MAX_BYTES);
+    RULE(entry->by.len + entry->request_id.len <= ENTRY_NAMES_MAX_BYTES);
+    RULE(entry->from_seq >= 0 && entry->from_seq <= entry->to_seq && entry->delivery >= 0);
+    RULE(entry->at_ms >= 0 && entry->notice_at_ms >= 0);
+    RULE(entry->ended >= ENDED_NONE && entry->ended <= ENDED_CANCELLED);
+    return NULL;
+}
+
+static const char *body_fault(const struct body *body, int64_t delivery)
+{
+    RULE(body->delivery == delivery && body->mapping_version >= 0);
+    RULE(body->target.len > 0 && body->target.len <= DOC_STORED_MAX_BYTES);
+    return NULL;
+}
+
+static const char *log_page_fault(const struct entry_page *page, int64_t from_seq, int64_t to_seq,
+                                  bool newest_first)
+{
+    for (int i = 0; i < page->count; i++) {
+        int64_t seq = page->items[i].seq, before = i > 0 ? page->items[i - 1].seq : 0;
+        const char *fault = entry_fault(&page->items[i]);
+        if (fault) {
+            return fault;
+        }
+        RULE(seq >= from_seq && seq <= to_seq);
+        RULE(i == 0 || (newest_first ? seq < before : seq > before));
+    }
+    return NULL;
+}
+
+/* What an adapter read must keep the rules. */
+static enum rc store_judge(const struct store *store, struct call *call, const char *fault)
+{
+    if (!fault) {
+        return RC_OK;
+    }
+    call_why_words(call, "what was read breaks a rule of the store: %s", fault);
+    assert(store->foreign); /* call->why names the rule */
+    return RC_BROKEN;
 }
 
 enum rc store_device_get(struct store *store, struct call *call, struct str key,
@@ -74,8 +119,8 @@ enum rc store_device_get(struct store *store, struct call *call, struct str key,
     TRY(store_enter(store, call));
     TRY(store_leave(store->ops->device_get(store, call, key, &device)));
     if (device.version != 0) {
-        assert(str_equal(device.key, key));
-        assert_device(&device);
+        TRY(store_judge(store, call,
+                        str_equal(device.key, key) ? device_fault(&device) : "its key"));
     }
     *ret_device = device;
     return RC_OK;
@@ -95,7 +140,7 @@ enum rc store_device_list(struct store *store, struct call *call, struct str rea
     assert(page.count >= 0 && page.count <= limit && (page.count > 0 || !page.more));
     for (int i = 0; i < page.count; i++) {
         const struct device *device = &page.items[i];
-        assert_device(device);
+        TRY(store_judge(store, call, device_fault(device)));
         assert(str_equal(device->realm, realm) && str_starts(device->key, prefix));
         assert(owner.len == 0 || str_equal(device->owner, owner));
         assert(str_compare(device->key, i > 0 ? page.items[i - 1].key : after) > 0);
@@ -113,12 +158,7 @@ enum rc store_log_list(struct store *store, struct call *call, struct str key, i
     TRY(store_leave(
         store->ops->log_list(store, call, key, from_seq, to_seq, newest_first, limit, &page)));
     assert(page.count >= 0 && page.count <= limit && (page.count > 0 || !page.more));
-    for (int i = 0; i < page.count; i++) {
-        int64_t seq = page.items[i].seq, before = i > 0 ? page.items[i - 1].seq : 0;
-        assert_entry(&page.items[i]);
-        assert(seq >= from_seq && seq <= to_seq);
-        assert(i == 0 || (newest_first ? seq < before : seq > before));
-    }
+    TRY(store_judge(store, call, log_page_fault(&page, from_seq, to_seq, newest_first)));
     *ret_page = page;
     return RC_OK;
 }
@@ -134,7 +174,7 @@ enum rc store_log_covering(struct store *store, struct call *call, struct str ke
     assert(page.count >= 0 && page.count <= limit && (page.count > 0 || !page.more));
     for (int i = 0; i < page.count; i++) {
         const struct entry *entry = &page.items[i];
-        assert_entry(entry);
+        TRY(store_judge(store, call, entry_fault(entry)));
         assert(entry->seq > seq && entry->from_seq <= seq && entry->to_seq >= seq);
         assert(i == 0 || entry->seq > page.items[i - 1].seq);
         /* what follows its end is about its neighbours */
@@ -155,7 +195,7 @@ enum rc store_body_get(struct store *store, struct call *call, struct str key, i
         return rc;
     }
     TRY(store_leave(rc));
-    assert(body.delivery == delivery && body.target.len > 0);
+    TRY(store_judge(store, call, body_fault(&body, delivery)));
     *ret_body = body;
     return RC_OK;
 }
@@ -265,13 +305,13 @@ static void assert_seal(const struct call *call, const struct device *device)
 static void assert_change_of_device(const struct call *call, const struct change *change)
 {
     const struct device *device = change->device;
-    assert_device(device);
+    assert(!device_fault(device));
     assert(change->expect_version >= 0 && device->version == change->expect_version + 1);
     int64_t first = device->seq + 1 - (int64_t)change->entry_count;
     assert(change->expect_version > 0 ? first >= 1 : first == 0);
     for (size_t i = 0; i < change->entry_count; i++) {
         const struct entry *entry = &change->entries[i];
-        assert_entry(entry);
+        assert(!entry_fault(entry));
         assert(entry->seq == first + (int64_t)i && entry->to_seq <= device->seq);
     }
     if (change->entry_count > 0) {

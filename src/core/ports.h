@@ -15,6 +15,8 @@ struct store_faults;
 struct store {
     const struct store_ops *ops;
     struct store_faults *faults; /* NULL outside tests: ports.c */
+    bool
+        foreign; /* rows may be anybody's (a file to be checked): one that breaks the contract is RC_BROKEN, not our own mistake */
 };
 
 /* 1  One device by its folded key. out: ret in call->arena, version 0 if there is none (no error). rule: newest committed state (strong read). */

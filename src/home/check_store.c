@@ -99,10 +99,18 @@ static enum rc check_page(struct check_store *check, struct world *world, struct
         arena_reset(&device_arena);
         call_open(&device_call, &device_arena, world);
         note_reading(page.items[i].key);
-        check_unique(check, &device_call, names, &page.items[i]);
+        if (page.items[i].key.len == 0 || page.items[i].key.len > KEY_MAX_BYTES) {
+            find(check, "record", str_head(page.items[i].key, KEY_MAX_BYTES),
+                 STR("this is no key of a device"));
+            continue;
+        }
         enum rc rc = check_device(world, &device_call, page.items[i].key, &check->report);
-        if (rc != RC_OK) {
-            return call_why(&device_call, rc, STR_FMT, STR_ARG(page.items[i].key));
+        if (rc == RC_NOT_FOUND) {
+            find(check, "record", page.items[i].key, STR("its key does not lead to it"));
+        } else if (rc != RC_OK) {
+            find(check, "record", page.items[i].key, str_of(device_call.why));
+        } else {
+            check_unique(check, &device_call, names, &page.items[i]);
         }
     }
     *ret_more = page.more;
