@@ -195,15 +195,21 @@ TEST(auth_rotated_secret_lives_on_for_its_overlap)
         RC_OK);
     CHECK_RC(with_key(new, &principal), RC_INVALID);
     CHECK_RC(with_key(newest, &principal), RC_OK);
-    /* two in a row: the one before the last is gone, whatever its overlap was */
+    /* two in a row: the first one's overlap is kept, unless somebody wants both gone */
     CHECK_RC(
         auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, DAY_MS, &key, &new),
         RC_OK);
     CHECK_RC(
         auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, DAY_MS, &key, &old),
+        RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
+    CHECK_RC(with_key(newest, &principal), RC_OK);
+    CHECK_RC(with_key(new, &principal), RC_OK);
+    CHECK_RC(
+        auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, 0, &key, &old),
         RC_OK);
     CHECK_RC(with_key(newest, &principal), RC_INVALID);
-    CHECK_RC(with_key(new, &principal), RC_OK);
+    CHECK_RC(with_key(new, &principal), RC_INVALID);
     CHECK_RC(with_key(old, &principal), RC_OK);
     CHECK_RC(auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"),
                          STR("k_nobody2345"), 0, &key, &new),

@@ -97,6 +97,7 @@ static enum rc sign(const struct notifier_webhook *webhook, struct call *call,
     } else if (rc != RC_NOT_FOUND) {
         return rc;
     }
+    call_forget(call); /* a next secret is there only during a rotation */
     *ret_header = header;
     return RC_OK;
 }

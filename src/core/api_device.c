@@ -225,9 +225,7 @@ static enum rc pending_body(struct exchange *exchange, const struct device *devi
         json_add_null(doc, root, "body");
     }
     api_json_errors(doc, root, call->items, call->item_count);
-    call->problem = PROBLEM_NONE;
-    call->item_count = 0;
-    call->why[0] = '\0';
+    call_forget(call);
     return RC_OK;
 }
 

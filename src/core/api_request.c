@@ -18,7 +18,7 @@ enum rc api_request_target(struct exchange *exchange)
     exchange->query = rest;
     if (text_unpercent(call->arena, path, false, &exchange->path) != RC_OK) {
         exchange->path = path;
-        return call_refuse(call, PROBLEM_invalid_parameter, "the path holds a malformed escape");
+        return call_refuse(call, PROBLEM_invalid_parameter, "the path holds a malformed escape, or %%00");
     }
     return RC_OK;
 }
@@ -271,7 +271,7 @@ enum rc api_request_parameters(struct exchange *exchange)
         if (text_unpercent(call->arena, raw_name, true, &name) != RC_OK ||
             text_unpercent(call->arena, raw, true, &text) != RC_OK) {
             return call_refuse(call, PROBLEM_invalid_parameter,
-                               "the query holds a malformed escape");
+                               "the query holds a malformed escape, or %%00");
         }
         TRY(take_parameter(exchange, name, text));
     }

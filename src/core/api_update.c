@@ -123,6 +123,7 @@ static enum rc add_delivery(struct exchange *exchange, yyjson_mut_doc *doc, yyjs
     if (rc != RC_OK && rc != RC_NOT_FOUND) {
         return rc;
     }
+    call_forget(exchange->call); /* bodies are kept for a while only */
     yyjson_mut_val *object = json_add_obj(doc, root, "delivery");
     json_add_i64(doc, object, "delivery", delivery);
     json_add_i64(doc, object, "from_seq", flying ? flight->from_seq : carrier->from_seq);

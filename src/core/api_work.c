@@ -63,10 +63,7 @@ static enum rc redrive_one(struct exchange *exchange, const struct device *devic
     enum rc rc =
         device_action(exchange->world, call, &exchange->principal, device->key, &request, &after);
     if (rc == RC_INVALID && call->problem == PROBLEM_wrong_state) {
-        call->problem = PROBLEM_NONE; /* somebody was faster: part of the answer */
-        call->item_count = 0;
-        call->current = NULL;
-        call->why[0] = '\0';
+        call_forget(call); /* somebody was faster: part of the answer */
         *ret_result = STR("changed");
         return RC_OK;
     }

@@ -355,12 +355,27 @@ static enum rc key_alive(struct world *world, struct call *call, struct str id, 
     return RC_OK;
 }
 
+/* A key has two secrets. Nobody's is ended before its time but by who says so: overlap 0. */
+static enum rc room_for_secret(struct call *call, const struct key *key, int64_t overlap_ms)
+{
+    int64_t ends_at_ms = key->secrets[1].expires_at_ms;
+    if (overlap_ms == 0 || key->secrets[1].sha.len == 0 || ends_at_ms <= call->now_ms) {
+        return RC_OK;
+    }
+    return call_refuse(call, PROBLEM_wrong_state,
+                       "the secret before the newest is valid until " STR_FMT
+                       ", and a key has two: wait for that, end both now by an overlap of 0, or make "
+                       "another key",
+                       STR_ARG(iso_time(call->arena, ends_at_ms)));
+}
+
 enum rc auth_rotate(struct world *world, struct call *call, struct str by, struct str id,
                     int64_t overlap_ms, struct key *ret_key, struct str *ret_secret)
 {
     for (int i = 0; i < CONFLICT_TRIES; i++) {
         struct key key;
         TRY(key_alive(world, call, id, &key));
+        TRY(room_for_secret(call, &key, overlap_ms));
         struct str secret = secret_new(world, call, key.realm);
         int64_t ends_at_ms = call->now_ms + overlap_ms;
         key.secrets[1] = key.secrets[0];

@@ -33,7 +33,8 @@ struct key_new {
 /* Make a key. out: ret_secret "<id>.<secret>", shown once. Audited in the system's log. */
 MUST enum rc auth_create(struct world *, struct call *, struct str by, const struct key_new *,
                          struct key *ret_key, struct str *ret_secret);
-/* New secret; the old one lives for overlap_ms more. fails: RC_NOT_FOUND */
+/* New secret; the old one lives for overlap_ms more. fails: RC_NOT_FOUND · RC_INVALID wrong_state: an earlier rotation's old one is still
+ * alive, and overlap_ms is not 0, which ends both. */
 MUST enum rc auth_rotate(struct world *, struct call *, struct str by, struct str id,
                          int64_t overlap_ms, struct key *ret_key, struct str *ret_secret);
 /* fails: RC_NOT_FOUND · RC_INVALID wrong_state: the last operator key */

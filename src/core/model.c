@@ -104,6 +104,14 @@ void call_name(struct call *call, struct str pointer, enum problem problem, cons
     add_item(call, pointer, problem, words);
 }
 
+void call_forget(struct call *call)
+{
+    call->problem = PROBLEM_NONE;
+    call->item_count = 0;
+    call->current = NULL;
+    call->why[0] = '\0';
+}
+
 void call_why_words(struct call *call, const char *format, ...)
 {
     char before[WORDS_MAX_BYTES], prefix[WORDS_MAX_BYTES], both[2 * WORDS_MAX_BYTES + 2];

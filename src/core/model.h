@@ -183,6 +183,8 @@ void call_name(struct call *, struct str pointer, enum problem, const char *form
 /* Prefix call->why and hand rc on. */
 #define call_why(call, rc, ...) (call_why_words((call), __VA_ARGS__), (rc))
 void call_why_words(struct call *, const char *format, ...) PRINTF(2, 3);
+/* What failed was one possible outcome and is dealt with: it must not be named by what fails later. */
+void call_forget(struct call *);
 /* Ask the home to wake a device after the commit; at_ms 0 = now. A full list is no error: plan passes repair. */
 void call_wake(struct call *, struct str key, int64_t at_ms);
 

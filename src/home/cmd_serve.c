@@ -90,6 +90,7 @@ static enum rc adopt(struct world *world, struct call *call, const char *secret,
     bool added = false;
     enum rc rc = secrets_get(world->secrets, call, str_of(secret), &credential);
     if (rc == RC_NOT_FOUND) {
+        call_forget(call);
         return RC_OK;
     }
     if (rc == RC_OK) {
@@ -122,6 +123,7 @@ static enum rc first_keys(struct world *world, struct call *call, struct str *re
     } else if (rc != RC_NOT_FOUND) {
         return rc;
     }
+    call_forget(call);
     TRY(adopt(world, call, "operator_key", &operator));
     TRY(adopt(world, call, "customer_key", &customer));
     TRY(auth_has_operator(world, call, &has_operator));

@@ -29,6 +29,7 @@ static enum rc plan_key(struct lambda *lambda, struct call *call, const struct p
     struct str name = is_operator ? STR("plan_key/operator") : STR("plan_key/customer");
     enum rc rc = secrets_get(lambda->secrets, call, name, ret_key);
     if (rc == RC_NOT_FOUND) { /* no usage plan: the gateway says if it wanted one */
+        call_forget(call);
         *ret_key = STR_NONE;
         return RC_OK;
     }

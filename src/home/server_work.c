@@ -257,9 +257,8 @@ void work_notices(struct server *server, struct turn *turn)
 static void call_again(struct server *server, struct call *call)
 {
     call->now_ms = server->now_ms;
-    call->problem = PROBLEM_NONE;
-    call->item_count = call->wake_count = 0;
-    call->why[0] = '\0';
+    call_forget(call);
+    call->wake_count = 0;
     call->wrote = call->noticed = false;
     memset(call->tallies, 0, sizeof call->tallies);
 }
