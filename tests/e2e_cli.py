@@ -564,7 +564,7 @@ def an_import_says_what_became_of_each_line(folder):
 def a_line_that_the_role_may_not_say_is_refused_alone(folder):
     """P9 P10"""
     path, results = os.path.join(folder, "in.ndjson"), os.path.join(folder, "out.ndjson")
-    write_lines(path, [{"device_name": f"R-{n}", **({"owner": "rival"} if n == 7 else {})} for n in range(1, 21)])
+    write_lines(path, [{"device_name": f"Role-{n}", **({"owner": "rival"} if n == 7 else {})} for n in range(1, 21)])
     out = cli("import", path, "--results", results, code=15)[0]
     assert "created   19\n" in out and "refused   1\n" in out and "forbidden 1: " in out and "(line 7)" in out, out
     became = results_of(results)
