@@ -564,6 +564,37 @@ CONTRACT(open_updates_and_untold_notices_are_not_deleted)
     CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 8 end");
 }
 
+/* I7: each store has its own way to forget, and none forgets what the record's hash stands on or what still waits. */
+CONTRACT(the_newest_entry_and_what_waits_outlive_every_retention)
+{
+    struct desk_draft draft;
+    const int64_t history_ms = 90 * DAY_MS; /* as store_dynamodb has it if nobody says otherwise */
+    desk_create(desk, "live/pump", "acme");
+    for (int i = 0; i < 3; i++) {
+        desk_append(desk, "live/pump", 1);
+    }
+    desk->call.now_ms += 2 * history_ms;
+    expire(desk, history_ms, 100);
+    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 3 end");
+    desk_next(desk, &draft, "live/pump", 1); /* 4 waits; 5 and 6 are its tries */
+    draft.device.from_seq = 4;
+    CHECK_RC(desk_commit(desk, &draft), RC_OK);
+    append_range(desk, ENTRY_no_effect, 4, 4);
+    append_range(desk, ENTRY_dead, 4, 4);
+    contract_reopen(desk);
+    desk->call.now_ms += 2 * history_ms;
+    expire(desk, history_ms, 100);
+    CHECK_STR(list_log(desk, 4, INT64_MAX, false, 10), "4 5 6 end");
+    desk_next(desk, &draft, "live/pump", 1); /* 7 ends it */
+    draft.entries[0].kind = ENTRY_delivered;
+    draft.device.from_seq = 0;
+    CHECK_RC(desk_commit(desk, &draft), RC_OK);
+    CHECK_STR(list_log(desk, 4, INT64_MAX, false, 10), "4 5 6 7 end");
+    desk->call.now_ms += 2 * history_ms;
+    expire(desk, history_ms, 100);
+    CHECK_STR(list_log(desk, 0, INT64_MAX, false, 10), "0 7 end");
+}
+
 CONTRACT(only_retired_bodies_are_deleted_a_history_after_they_were_retired)
 {
     struct desk_draft draft;

@@ -132,16 +132,17 @@ TEST(lives_end_in_seconds_and_never_early)
     ground_open(&ground, NULL, 0);
     will_answer(&ground, DONE);
     CHECK_RC(commit_next(&ground, true), RC_OK);
-    CHECK_HAS(sent(&ground, 0), "\"ttl_s\":{\"N\":\"1763892000\"}"); /* the entry: a day later */
     CHECK_HAS(sent(&ground, 0), "\"expires_at_ms\":{\"N\":\"1763805601500\"}");
     CHECK_HAS(sent(&ground, 0), "\"ttl_s\":{\"N\":\"1763805602\"}");
     CHECK_HAS(sent(&ground, 0), "attribute_not_exists(pk) OR expires_at_ms <= :now_ms");
     ground_close(&ground);
 }
 
-/* P3: DynamoDB deletes by itself what is past its ttl_s: what still waits must have none, however long it waits */
-TEST(an_update_begins_to_age_when_it_has_its_end)
+/* P3, I7: DynamoDB deletes by itself what is past its ttl_s: the newest entry and what still waits must have none, however
+ * old they get */
+TEST(an_entry_has_no_time_to_live_when_it_is_written)
 {
+    static const enum ended ends[] = {ENDED_NONE, ENDED_SATISFIED};
     struct ground ground;
     struct desk_draft draft;
     struct desk *desk = &ground.desk;
@@ -149,16 +150,17 @@ TEST(an_update_begins_to_age_when_it_has_its_end)
     will_answer(&ground, DONE);
     CHECK_RC(commit_next(&ground, false), RC_OK);
     CHECK_HAS(sent(&ground, 0), "\"kind\":{\"S\":\"created\"}");
-    desk_new(desk, &draft, "live/pump", "acme");
-    draft.device.version = 2;
-    draft.device.seq = draft.entries[0].seq = 1;
-    draft.entries[0].kind = ENTRY_update;
-    draft.change.expect_version = 1;
-    CHECK_RC(desk_commit(desk, &draft), RC_OK); /* an update that waits */
-    CHECK_HAS_NOT(sent(&ground, 1), "ttl_s");
-    draft.entries[0].ended = ENDED_SATISFIED;
-    CHECK_RC(desk_commit(desk, &draft), RC_OK); /* one that changed nothing */
-    CHECK_HAS(sent(&ground, 2), "\"ttl_s\":{\"N\":\"1763892000\"}");
+    CHECK_HAS_NOT(sent(&ground, 0), "ttl_s");
+    for (int i = 0; i < 2; i++) {
+        desk_new(desk, &draft, "live/pump", "acme");
+        draft.device.version = 2;
+        draft.device.seq = draft.entries[0].seq = 1;
+        draft.entries[0].kind = ENTRY_update;
+        draft.entries[0].ended = ends[i];
+        draft.change.expect_version = 1;
+        CHECK_RC(desk_commit(desk, &draft), RC_OK);
+        CHECK_HAS_NOT(sent(&ground, 1 + i), "ttl_s");
+    }
     ground_close(&ground);
 }
 
@@ -179,6 +181,7 @@ TEST(what_a_delivery_ended_and_the_body_before_it_begin_to_age_after_the_commit)
     will_answer(&ground, AWS_ANSWER("200 OK", OPEN_DEVICE));
     will_answer(&ground, DONE);
     will_answer(&ground, DONE);
+    will_answer(&ground, DONE);
     will_answer(&ground, FAULT("400 Bad", "ConditionalCheckFailedException"));
     will_answer(&ground, FAULT("400 Bad", "ConditionalCheckFailedException"));
     will_answer(&ground, FAULT("500 Oh", "InternalServerError"));
@@ -193,10 +196,10 @@ TEST(what_a_delivery_ended_and_the_body_before_it_begin_to_age_after_the_commit)
     CHECK_HAS(sent(&ground, 2), "\"sk\":{\"S\":\"B#0000000003\"}");
     CHECK_HAS(sent(&ground, 2), "attribute_exists(pk) AND attribute_not_exists(ttl_s)");
     CHECK_HAS(sent(&ground, 2), "{\"N\":\"1763892000\"}");
-    CHECK_HAS(sent(&ground, 3), "\"sk\":{\"S\":\"L#0000000002\"}");
-    CHECK_HAS(sent(&ground, 4), "\"sk\":{\"S\":\"L#0000000003\"}");
-    CHECK_HAS(sent(&ground, 5), "\"sk\":{\"S\":\"L#0000000004\"}");
-    CHECK_INT(receiver_count(&ground.bench.receiver), 6);
+    CHECK_HAS(sent(&ground, 3), "\"sk\":{\"S\":\"L#0000000001\"}"); /* was the newest before them */
+    CHECK_HAS(sent(&ground, 4), "\"sk\":{\"S\":\"L#0000000002\"}");
+    CHECK_HAS(sent(&ground, 5), "\"sk\":{\"S\":\"L#0000000003\"}");
+    CHECK_INT(receiver_count(&ground.bench.receiver), 6); /* 4 is the newest that is over */
     ground_close(&ground);
 }
 
@@ -385,6 +388,23 @@ TEST(counts_are_kept_for_a_minute)
     clock_manual_advance(&clock, 1);
     CHECK_RC(store_work_count(ground.desk.store, &ground.desk.call, &counts), RC_OK);
     CHECK_INT(receiver_count(&ground.bench.receiver), 10 * SHARD_COUNT);
+    ground_close(&ground);
+}
+
+/* A count asks twice, for the earliest and for how many: what ends in between must not leave a moment of nothing */
+TEST(work_that_ends_while_it_is_counted_is_none)
+{
+    struct ground ground;
+    struct work_counts counts;
+    ground_open(&ground, NULL, 0);
+    will_answer(&ground,
+                AWS_ANSWER("200 OK", "{\"Items\":[" WORK_ITEM("1763805600000#live/a") "]}"));
+    will_answer(&ground, AWS_ANSWER("200 OK", "{\"Count\":0}"));
+    will_answer(&ground, AWS_ANSWER("200 OK", "{\"Items\":[]}"));
+    CHECK_RC(store_work_count(ground.desk.store, &ground.desk.call, &counts), RC_OK);
+    CHECK_HAS(sent(&ground, 1), "\"Select\":\"COUNT\"");
+    CHECK_INT(counts.count[WORK_OPEN], 0);
+    CHECK_INT(counts.earliest_at_ms[WORK_OPEN], 0);
     ground_close(&ground);
 }
 

@@ -55,11 +55,11 @@
 #define AFTER_ALL "\xF4\x8F\xBF\xBF" /* U+10FFFF: behind every text that begins alike */
 #define OWNERS_KNOWN_MAX 64
 
-/* What a read said of a device's first update without an end. */
+/* What a read said of a device's first entry that is not over: its first update without an end, else the next entry. */
 struct first_open {
     char key[KEY_MAX_BYTES];
     size_t key_len;
-    int64_t version, from_seq;
+    int64_t version, seq;
 };
 #define SEEN_COUNT 4
 
@@ -152,8 +152,7 @@ void row_value(struct row *, const char *name, int64_t);
 void row_end(struct row *, const char *condition);
 
 void row_device(struct row *, struct call *, const struct device *);
-void row_entry(struct row *, struct call *, int64_t expires_at_ms, struct str key,
-               const struct entry *);
+void row_entry(struct row *, struct call *, struct str key, const struct entry *);
 void row_notice(struct row *, struct call *, struct str key, int64_t seq, int64_t notice_at_ms);
 void row_body(struct row *, const struct body *);
 void row_reply(struct row *, const struct reply *);
@@ -183,8 +182,10 @@ MUST enum rc dynamodb_merge(struct store_dynamodb *, struct call *, struct query
 MUST enum rc dynamodb_owners(struct store_dynamodb *, struct call *, struct str realm,
                              struct str **ret_owners, int *ret_count);
 
-/* As the last reads said; 0 = none, or not known of that version. */
-int64_t dynamodb_first_open(const struct store_dynamodb *, struct str key, int64_t version);
+/* The first entry of a device that is not over: its first update without an end, else the one that will come next. */
+int64_t dynamodb_first_open(const struct device *);
+/* As the last reads said of that version; 0 = not known. */
+int64_t dynamodb_first_open_seen(const struct store_dynamodb *, struct str key, int64_t version);
 
 MUST enum rc dynamodb_device_get(struct store *, struct call *, struct str, struct device *);
 MUST enum rc dynamodb_device_list(struct store *, struct call *, struct str, struct str, struct str,

@@ -263,8 +263,7 @@ void row_notice(struct row *row, struct call *call, struct str key, int64_t seq,
     row_text(row, "work_sk", moment_of_work(call, notice_at_ms, key, seq));
 }
 
-void row_entry(struct row *row, struct call *call, int64_t expires_at_ms, struct str key,
-               const struct entry *record)
+void row_entry(struct row *row, struct call *call, struct str key, const struct entry *record)
 {
     ENTRY_NUMBERS(ROW_NUMBER)
     ENTRY_TEXTS(ROW_TEXT)
@@ -272,10 +271,6 @@ void row_entry(struct row *row, struct call *call, int64_t expires_at_ms, struct
     row_text(row, "ended", str_of(ended_word(record->ended)));
     if (record->notice_at_ms) {
         row_notice(row, call, key, record->seq, record->notice_at_ms);
-    }
-    bool waits = record->kind == ENTRY_update && record->ended == ENDED_NONE;
-    if (record->seq > 0 && !waits) { /* of what waits: once it has its end */
-        row_number(row, "ttl_s", ttl_of(expires_at_ms));
     }
 }
 

@@ -21,22 +21,27 @@ static enum rc get_item(struct store_dynamodb *self, struct call *call, struct s
     return RC_OK;
 }
 
+int64_t dynamodb_first_open(const struct device *device)
+{
+    return device->from_seq ? device->from_seq : device->seq + 1;
+}
+
 /* A commit follows a read of the same device: what it must know of the state before is remembered from there. */
 static void remember(struct store_dynamodb *self, const struct device *device)
 {
     struct first_open *seen = &self->seen[self->seen_next++ % SEEN_COUNT];
     *seen = (struct first_open){
-        .key_len = device->key.len, .version = device->version, .from_seq = device->from_seq};
+        .key_len = device->key.len, .version = device->version, .seq = dynamodb_first_open(device)};
     memcpy(seen->key, device->key.s, device->key.len);
 }
 
-int64_t dynamodb_first_open(const struct store_dynamodb *self, struct str key, int64_t version)
+int64_t dynamodb_first_open_seen(const struct store_dynamodb *self, struct str key, int64_t version)
 {
     for (int i = 0; i < SEEN_COUNT; i++) {
         const struct first_open *seen = &self->seen[i];
         if (seen->version == version && version > 0 &&
             str_equal((struct str){seen->key, seen->key_len}, key)) {
-            return seen->from_seq;
+            return seen->seq;
         }
     }
     return 0;

@@ -64,7 +64,6 @@ static void add_device_rows(struct transaction *transaction, const struct change
 {
     struct call *call = transaction->call;
     const struct device *device = change->device;
-    int64_t expires_at_ms = call->now_ms + transaction->self->history_ms;
     struct str pk = key_of_device(call, device->key);
     struct row row = next_update(transaction, PLACE_DEVICE, pk, STR("DEVICE"));
     row.is_new = change->expect_version == 0;
@@ -72,13 +71,12 @@ static void add_device_rows(struct transaction *transaction, const struct change
     guard_version(&row, change->expect_version);
     for (size_t i = 0; i < change->entry_count; i++) {
         row = next_put(transaction, PLACE_OTHER, pk, key_of_entry(call, change->entries[i].seq));
-        row_entry(&row, call, expires_at_ms, device->key, &change->entries[i]);
+        row_entry(&row, call, device->key, &change->entries[i]);
         row_end(&row, "attribute_not_exists(pk)");
     }
     if (change->ended_seq) {
         row = next_update(transaction, PLACE_OTHER, pk, key_of_entry(call, change->ended_seq));
         row_text(&row, "ended", str_of(ended_word(change->ended)));
-        row_number(&row, "ttl_s", ttl_of(expires_at_ms));
         row_end(&row, "attribute_exists(pk)");
     }
     if (change->body) {
@@ -231,26 +229,31 @@ static enum rc give_end(struct store_dynamodb *self, struct call *call, struct s
     return aws_call(self->aws, call, &request, &answer); /* tried once: nobody waits for it long */
 }
 
-/* Updates that have found their end, and a body that is no longer the base's, live for a history from now on. After the commit
- * and beside it: at half the price, and what is left out by a crash or a slow moment is kept for ever, which harms nobody. An
- * update without an end has no end of its own either: DynamoDB must not delete what still waits. */
+/* Entries that are over, and a body that is no longer the base's, live for a history from now on. After the commit and beside
+ * it: at half the price, and what is left out by a crash or a slow moment is kept for ever, which harms nobody. What waits
+ * has no end of its own, however old it gets: DynamoDB must not delete it. Nor has the newest entry, whose hash the record
+ * holds; it gets one when what comes after it is over, so that the accept that opens the work pays nothing for it. */
 static void let_age(struct store_dynamodb *self, struct call *call, const struct change *change)
 {
     const struct device *device = change->device;
-    int64_t first_new = device->seq - (int64_t)change->entry_count + 1;
-    int64_t from = dynamodb_first_open(self, device->key, change->expect_version);
-    int64_t to = (device->from_seq ? device->from_seq : first_new) - 1;
+    int64_t first = dynamodb_first_open_seen(self, device->key, change->expect_version);
+    int64_t from = first ? max_i64(first - 1, 1) : device->seq; /* entry 0 is kept */
+    int64_t to = dynamodb_first_open(device) - 2;
     struct str pk = key_of_device(call, device->key);
-    char why[sizeof call->why];
+    struct call beside = *call; /* the commit stands, whatever becomes of this */
+    struct arena arena CLEANUP(arena_close);
     enum rc rc = RC_OK;
-    memcpy(why, call->why, sizeof why);
+    arena_open(
+        &arena,
+        0); /* of each request: there may be as many as updates that waited, and their tries */
+    beside.arena = &arena;
     if (change->retire_body) {
-        rc = give_end(self, call, pk, key_of_body(call, change->retire_body));
+        rc = give_end(self, &beside, pk, key_of_body(&beside, change->retire_body));
     }
-    for (int64_t seq = from; seq > 0 && seq <= to && rc == RC_OK; seq++) {
-        rc = give_end(self, call, pk, key_of_entry(call, seq));
+    for (int64_t seq = from; seq <= to && rc == RC_OK; seq++) {
+        arena_reset(&arena);
+        rc = give_end(self, &beside, pk, key_of_entry(&beside, seq));
     }
-    memcpy(call->why, why, sizeof why); /* the commit stands, whatever became of this */
 }
 
 enum rc dynamodb_commit(struct store *store, struct call *call, const struct change *change)
