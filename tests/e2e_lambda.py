@@ -319,6 +319,27 @@ def api_answers_401_as_an_answer_and_correlates(folder):
 
 
 @test
+def api_takes_the_role_that_signed_where_aws_judges_signatures(folder):
+    role = "arn:aws:iam::123456789012:role/"
+
+    def signed(arn):
+        event = proxy(path="/keys")
+        event["requestContext"]["identity"] = {"userArn": arn}
+        return Event(event)
+    user = "arn:aws:sts::123456789012:assumed-role/%s/session"
+    environment = {"HOURBELL_AWS_AUTH_TYPE": "Iam", "HOURBELL_AWS_OPERATOR_ROLE": role + "ops"}
+    events = [signed(None), signed(user % "ops"), signed(user % "opsx"), signed("arn:aws:iam::123456789012:user/ops")]
+    with Function(folder, "api", events, {"GetItem": (200, {}), "Query": (200, {"Items": []})}, environment) as f:
+        f.api.wait(4)
+        assert [json.loads(post.body)["statusCode"] for post in f.api.posts] == [401, 200, 401, 401], f.lines()
+        asked = [call["Key"]["sk"]["S"] for target, _, call in f.aws.calls if target == "GetItem" and call["Key"]["pk"]["S"] == "KEY"]
+        assert asked[0] == role + "ops" and role + "opsx" in asked, asked
+    with Function(folder, "api", events[1:2], environment={"HOURBELL_AWS_OPERATOR_ROLE": role + "ops"}) as f:
+        f.api.wait(1)
+        assert json.loads(f.api.posts[0].body)["statusCode"] == 401, "with Key a signature says nothing"
+
+
+@test
 def authorizer_denies_who_shows_nothing_and_allows_the_first_operator(folder):
     # the checksum is base32 of SHA-256, as core/auth.c makes it
     import hashlib

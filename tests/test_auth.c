@@ -9,12 +9,13 @@ static struct engine engine;
 
 static struct key_new customer_new(void)
 {
-    return (struct key_new){STR("acme"), STR("Line 4"), ROLE_CUSTOMER, STR("live")};
+    return (struct key_new){
+        .owner = STR("acme"), .label = STR("Line 4"), .role = ROLE_CUSTOMER, .realm = STR("live")};
 }
 
 static struct key_new operator_new(void)
 {
-    return (struct key_new){STR_NONE, STR_NONE, ROLE_OPERATOR, STR("live")};
+    return (struct key_new){.role = ROLE_OPERATOR, .realm = STR("live")};
 }
 
 static struct key made(struct key_new new, struct str *ret_credential)
@@ -243,6 +244,79 @@ TEST(auth_deleted_key_opens_nothing_and_stays_as_a_record)
     engine_close(&engine);
 }
 
+#define ROLE_ARN "arn:aws:iam::123456789012:role/acme-app"
+
+/* P9 */
+TEST(auth_role_of_aws_is_a_key_without_a_secret)
+{
+    struct key_new new = customer_new();
+    struct str credential = STR("untouched"), none;
+    struct principal principal;
+    struct key key;
+    engine_open(&engine);
+    new.role_arn = STR(ROLE_ARN);
+    key = made(new, &credential);
+    CHECK_STR(key.id, ROLE_ARN);
+    CHECK_STR(key.owner, "acme");
+    CHECK_STR(credential, "");
+    CHECK_RC(auth_create(&engine.world, engine_call(&engine), STR("k_o"), &new, &key, &none),
+             RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
+    CHECK_RC(
+        auth_rotate(&engine.world, engine_call(&engine), STR("k_o"), STR(ROLE_ARN), 0, &key, &none),
+        RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
+    CHECK_RC(with_key(STR(ROLE_ARN "."), &principal), RC_INVALID); /* its name is no secret */
+    CHECK_RC(with_key(STR(ROLE_ARN), &principal), RC_INVALID);
+    CHECK_RC(auth_delete(&engine.world, engine_call(&engine), STR("k_o"), STR(ROLE_ARN), &key),
+             RC_OK);
+    new.owner = STR("globex"); /* the name is AWS's, so it may come back, for somebody else too */
+    key = made(new, &credential);
+    CHECK_STR(key.owner, "globex");
+    CHECK_INT(key.deleted_at_ms, 0);
+    CHECK_INT(key.version, 3);
+    engine_close(&engine);
+}
+
+TEST(auth_role_arn_is_one_of_a_role_without_its_path)
+{
+    static const struct {
+        const char *arn;
+        bool fits;
+    } cases[] = {
+        {"arn:aws:iam::123456789012:role/a_+=,.@-Z9", true},
+        {"arn:aws-us-gov:iam::123456789012:role/"
+         "0123456789012345678901234567890123456789012345678901234567890123",
+         true},
+        {"arn:aws:iam::123456789012:role/"
+         "01234567890123456789012345678901234567890123456789012345678901234",
+         false},
+        {"arn:aws:iam::123456789012:role/path/a", false},
+        {"arn:aws:iam::123456789012:role/", false},
+        {"arn:aws:iam::123456789012:role", false},
+        {"arn:aws:iam::123456789012:role/a b", false},
+        {"arn:aws:iam::12345678901:role/a", false},
+        {"arn:aws:iam::12345678901x:role/a", false},
+        {"arn:aws:iam:eu-central-1:123456789012:role/a", false},
+        {"arn:aws:iam::123456789012:user/a", false},
+        {"arn:aws:sts::123456789012:assumed-role/a/session", false},
+        {"arn:gcp:iam::123456789012:role/a", false},
+        {"acme-app", false},
+    };
+    engine_open(&engine);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct key_new new = customer_new();
+        struct str none;
+        struct key key;
+        new.role_arn = str_of(cases[i].arn);
+        CHECK_RC(auth_create(&engine.world, engine_call(&engine), STR("k_o"), &new, &key, &none),
+                 cases[i].fits ? RC_OK : RC_INVALID);
+        CHECK_INT(engine.call.item_count, cases[i].fits ? 0 : 1);
+        CHECK(cases[i].fits || str_is(engine.call.items[0].pointer, "/role_arn"));
+    }
+    engine_close(&engine);
+}
+
 TEST(auth_last_operator_key_can_not_be_deleted)
 {
     struct str credential;
@@ -321,7 +395,8 @@ TEST(auth_owner_and_role_of_a_key_fit_each_other)
     struct str credential;
     engine_open(&engine);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        struct key_new new = {str_of(bad[i].owner), STR_NONE, bad[i].role, STR("live")};
+        struct key_new new = {
+            .owner = str_of(bad[i].owner), .role = bad[i].role, .realm = STR("live")};
         CHECK_RC(
             auth_create(&engine.world, engine_call(&engine), STR("x"), &new, &key, &credential),
             RC_INVALID);

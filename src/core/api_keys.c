@@ -45,6 +45,7 @@ enum rc api_create_key(struct exchange *exchange)
         .label = api_request_member(exchange, "label")->text,
         .role = is_operator ? ROLE_OPERATOR : ROLE_CUSTOMER,
         .realm = STR("live"),
+        .role_arn = api_request_member(exchange, "role_arn")->text,
     };
     struct key key;
     struct str credential;

@@ -23,7 +23,17 @@ enum rc api_request_target(struct exchange *exchange)
     return RC_OK;
 }
 
-/* Does the path fit "/devices/{name}"? A value is one segment, and not empty. */
+/* A value is one segment; only the id of a role's key, its ARN, is two. */
+static size_t value_end(const char *pattern, struct str path, size_t at)
+{
+    bool is_arn = strncmp(pattern, "{id}", 4) == 0 && str_starts(str_from(path, at), STR("arn:"));
+    for (; at < path.len && (is_arn || path.s[at] != '/'); at++) {
+        is_arn = is_arn && path.s[at] != '/';
+    }
+    return at;
+}
+
+/* Does the path fit "/devices/{name}"? A value is not empty. */
 static bool matches(const char *pattern, struct str path, struct value *ret_values)
 {
     size_t at = 0, value_count = 0;
@@ -35,9 +45,7 @@ static bool matches(const char *pattern, struct str path, struct value *ret_valu
             continue;
         }
         size_t from = at;
-        while (at < path.len && path.s[at] != '/') {
-            at++;
-        }
+        at = value_end(pattern, path, at);
         if (at == from) {
             return false;
         }

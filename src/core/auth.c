@@ -15,6 +15,8 @@
 #define ID_RANDOM_CHARS (KEY_ID_BYTES - 2)
 #define HEX_BYTES (SHA256_BYTES * 2)
 #define DAY_MS INT64_C(86400000)
+#define ACCOUNT_DIGITS 12
+#define ROLE_NAME_MAX_BYTES 64
 
 static const char base32_digits[] = "abcdefghijklmnopqrstuvwxyz234567"; /* RFC 4648, lower case */
 
@@ -260,8 +262,34 @@ static bool is_owner(struct str owner)
     return owner.len > 0 && owner.len <= OWNER_MAX_BYTES;
 }
 
+/* "arn:aws:iam::123456789012:role/name". source IAM user guide, "IAM identifiers", "Name requirements" */
+static bool is_role_arn(struct str text)
+{
+    struct str rest = text;
+    bool is_arn = str_is(text_cut(&rest, ':'), "arn") &&
+                  str_starts(text_cut(&rest, ':'), STR("aws")) &&
+                  str_is(text_cut(&rest, ':'), "iam") && str_is(text_cut(&rest, ':'), "");
+    struct str account = text_cut(&rest, ':');
+    bool is_role = str_is(text_cut(&rest, '/'), "role");
+    for (size_t i = 0; i < account.len; i++) {
+        is_arn = is_arn && account.s[i] >= '0' && account.s[i] <= '9';
+    }
+    for (size_t i = 0; i < rest.len; i++) {
+        char at = rest.s[i];
+        is_role = is_role && ((at >= '0' && at <= '9') || (at >= 'a' && at <= 'z') ||
+                              (at >= 'A' && at <= 'Z') || (at && strchr("_+=,.@-", at)));
+    }
+    return is_arn && is_role && account.len == ACCOUNT_DIGITS && rest.len > 0 &&
+           rest.len <= ROLE_NAME_MAX_BYTES;
+}
+
 static enum rc check_new(struct call *call, const struct key_new *new)
 {
+    if (new->role_arn.len && !is_role_arn(new->role_arn)) {
+        return call_refuse_at(call, STR("/role_arn"), PROBLEM_invalid_member,
+                              "arn:aws:iam::<account>:role/<name>, without the role's path: AWS "
+                              "does not tell the path of who has signed");
+    }
     if (new->role != ROLE_CUSTOMER &&new->role != ROLE_OPERATOR) {
         return call_refuse_at(call, STR("/role"), PROBLEM_invalid_member,
                               "the role is customer or operator");
@@ -280,23 +308,51 @@ static enum rc check_new(struct call *call, const struct key_new *new)
     return RC_OK;
 }
 
+/* secret "" = it has none. */
 static struct key key_of(struct call *call, const struct key_new *new, struct str id,
                          struct str secret)
 {
-    return (struct key){.id = id,
-                        .owner = new->owner,
-                        .realm = new->realm.len ? new->realm : STR("live"),
-                        .label = new->label,
-                        .role = new->role,
-                        .secrets = {{.sha = secret_sha(call->arena, secret)}},
-                        .version = 1,
-                        .created_at_ms = call->now_ms};
+    return (struct key){
+        .id = id,
+        .owner = new->owner,
+        .realm = new->realm.len ? new->realm : STR("live"),
+        .label = new->label,
+        .role = new->role,
+        .secrets = {{.sha = secret.len ? secret_sha(call->arena, secret) : STR_NONE}},
+        .version = 1,
+        .created_at_ms = call->now_ms};
+}
+
+/* A role that was deleted may be let in again: its name is not ours to choose. */
+static enum rc create_for_role(struct world *world, struct call *call, struct str by,
+                               const struct key_new *new, struct key *ret_key)
+{
+    for (int i = 0; i < CONFLICT_TRIES; i++) {
+        struct key there, key = key_of(call, new, new->role_arn, STR_NONE);
+        TRY(store_key_get(world->store, call, new->role_arn, &there));
+        if (there.version && !there.deleted_at_ms) {
+            return call_refuse(call, PROBLEM_wrong_state, "this role has a key: delete it first");
+        }
+        key.version = there.version + 1;
+        enum rc rc = commit_key(world, call, by, "create_key", &key);
+        if (rc == RC_OK) {
+            *ret_key = key;
+        }
+        if (rc != RC_CONFLICT) {
+            return rc;
+        }
+    }
+    return call_why(call, RC_BUSY, "the system's record is contended");
 }
 
 enum rc auth_create(struct world *world, struct call *call, struct str by,
                     const struct key_new *new, struct key *ret_key, struct str *ret_secret)
 {
     TRY(check_new(call, new));
+    if (new->role_arn.len) {
+        *ret_secret = STR_NONE;
+        return create_for_role(world, call, by, new, ret_key);
+    }
     for (int i = 0; i < CONFLICT_TRIES; i++) { /* a fresh id each time: ids may fall together */
         struct str id = random_base32(world, call, "k_", ID_RANDOM_CHARS);
         struct str secret = secret_new(world, call, new->realm);
@@ -375,6 +431,9 @@ enum rc auth_rotate(struct world *world, struct call *call, struct str by, struc
     for (int i = 0; i < CONFLICT_TRIES; i++) {
         struct key key;
         TRY(key_alive(world, call, id, &key));
+        if (!key.secrets[0].sha.len) {
+            return call_refuse(call, PROBLEM_wrong_state, "this key is a role: it has no secret");
+        }
         TRY(room_for_secret(call, &key, overlap_ms));
         struct str secret = secret_new(world, call, key.realm);
         int64_t ends_at_ms = call->now_ms + overlap_ms;

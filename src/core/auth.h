@@ -29,11 +29,14 @@ struct key_new {
     struct str owner, label;
     enum role role;
     struct str realm; /* "live" or "test-<owner>" */
+    struct str
+        role_arn; /* whose signature AWS has checked is this key: its id, no secret; "" = a secret of ours */
 };
-/* Make a key. out: ret_secret "<id>.<secret>", shown once. Audited in the system's log. */
+/* Make a key. out: ret_secret "<id>.<secret>", shown once; "" with role_arn. Audited in the system's log.
+ * fails: RC_INVALID what is asked for does not fit together; wrong_state: there is a key of that role */
 MUST enum rc auth_create(struct world *, struct call *, struct str by, const struct key_new *,
                          struct key *ret_key, struct str *ret_secret);
-/* New secret; the old one lives for overlap_ms more. fails: RC_NOT_FOUND · RC_INVALID wrong_state: an earlier rotation's old one is still
+/* New secret; the old one lives for overlap_ms more. fails: RC_NOT_FOUND · RC_INVALID wrong_state: a role's key has none; an earlier rotation's old one is still
  * alive, and overlap_ms is not 0, which ends both. */
 MUST enum rc auth_rotate(struct world *, struct call *, struct str by, struct str id,
                          int64_t overlap_ms, struct key *ret_key, struct str *ret_secret);

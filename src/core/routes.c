@@ -92,10 +92,11 @@ static const struct field members_createKey[] = {
     {.name = "role", .type = VALUE_TEXT, .required = true, .max = INT64_MAX, .allowed = words_createKey_role},
     {.name = "owner", .type = VALUE_TEXT, .min = 1, .max = 64, .checked_by = CHECKED_BY_OWNER},
     {.name = "label", .type = VALUE_TEXT, .max = 128},
+    {.name = "role_arn", .type = VALUE_TEXT, .min = 1, .max = 128},
 };
 
 static const struct field path_fields_rotateKey[] = {
-    {.name = "id", .type = VALUE_TEXT, .required = true, .min = 1, .max = 64},
+    {.name = "id", .type = VALUE_TEXT, .required = true, .min = 1, .max = 128},
 };
 
 static const struct field members_rotateKey[] = {
@@ -213,7 +214,7 @@ const struct route routes[ROUTE_COUNT] = {
      .path = "/keys",
      .roles = 1U << ROLE_OPERATOR,
      .body = BODY_REQUIRED,
-     .members = members_createKey, .member_count = 3},
+     .members = members_createKey, .member_count = 4},
     {.operation = OPERATION_rotateKey,
      .operation_id = "rotateKey",
      .method = "POST",

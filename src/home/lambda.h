@@ -22,7 +22,8 @@
     X(customers_topic, "HOURBELL_AWS_CUSTOMERS_TOPIC", "ARN of the customers' topic; empty: nobody is told") \
     X(secrets_prefix, "HOURBELL_AWS_SECRETS_PREFIX", "path of the SSM parameters, as /hourbell/prod: authorizer (operator_key, plan_key/customer, " \
       "plan_key/operator), deliver (what downstream.json names)") \
-    X(auth_type, "HOURBELL_AWS_AUTH_TYPE", "Key (default) or Iam: api takes the caller's role as its key")
+    X(auth_type, "HOURBELL_AWS_AUTH_TYPE", "Key (default) or Iam: api takes the caller's role as its key") \
+    X(operator_role, "HOURBELL_AWS_OPERATOR_ROLE", "with Iam: ARN of the role that is an operator as long as no key says otherwise; empty: none")
 /* clang-format on */
 
 struct lambda_names {

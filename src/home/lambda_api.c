@@ -34,26 +34,32 @@ static struct str role_arn(struct call *call, struct str user_arn)
                         STR_ARG(partition), STR_ARG(account), STR_ARG(role));
 }
 
-/* AuthType Iam: AWS has checked who signed; a key record whose id is that role says what it may do. Without one: nobody (401). */
+/* AuthType Iam: AWS has checked who signed; a key record whose id is that role says what it may do. Without one: nobody (401),
+ * but for the first operator's role, as the first operator's credential elsewhere. */
 static enum rc find_role(struct lambda *lambda, struct call *call, struct proxy_event *event)
 {
     struct key key;
     if (!str_is(lambda->names.auth_type, "Iam")) {
         return RC_OK;
     }
-    event->request.principal = NULL; /* no authorizer speaks here */
+    event->principal = (struct principal){.role = ROLE_NONE}; /* no authorizer speaks here */
+    event->request.principal = NULL;
     if (!event->user_arn.len) {
         return RC_OK;
     }
-    TRY(store_key_get(lambda->world.store, call, role_arn(call, event->user_arn), &key));
-    if (key.version > 0 && key.deleted_at_ms == 0 && key.role != ROLE_NONE) {
+    struct str arn = role_arn(call, event->user_arn);
+    TRY(store_key_get(lambda->world.store, call, arn, &key));
+    if (key.version == 0 && str_equal(arn, lambda->names.operator_role)) {
+        event->principal =
+            (struct principal){.id = arn, .realm = STR("live"), .role = ROLE_OPERATOR};
+    } else if (key.version > 0 && key.deleted_at_ms == 0) {
         event->principal = (struct principal){.id = key.id,
                                               .owner = key.owner,
                                               .realm = key.realm,
                                               .role = key.role,
                                               .last_used_day = key.last_used_day};
-        event->request.principal = &event->principal;
     }
+    event->request.principal = event->principal.role != ROLE_NONE ? &event->principal : NULL;
     return RC_OK;
 }
 

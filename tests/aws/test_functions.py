@@ -376,30 +376,33 @@ def a_fault_of_ours_is_raised_and_a_clients_is_answered(folder, world):
 
 @test
 def a_signed_request_is_judged_by_the_role_that_signed_it(folder, world):
-    user = f"arn:aws:sts::{ACCOUNT}:assumed-role/acme-app/session-1"
-    role = f"arn:aws:iam::{ACCOUNT}:role/acme-app"
+    def arn(role):
+        return f"arn:aws:iam::{ACCOUNT}:role/{role}"
 
-    def signed(arn):
-        event = request("GET", "/devices")
+    def signed(role, method="GET", path="/devices", body=None):
+        event = request(method, path, body)
         event["requestContext"].pop("authorizer")
-        event["requestContext"]["identity"]["userArn"] = arn
+        event["requestContext"]["identity"]["userArn"] = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/session-1"
         return event
-    with Live(folder, world, "api", HOURBELL_AWS_AUTH_TYPE="Iam") as api:
-        assert api.ask(signed(user))["statusCode"] == 401
-        assert api.ask(request("GET", "/devices"))["statusCode"] == 401, "no authorizer speaks where AWS judges signatures"
-        answer = api.ask(request("GET", "/devices"))
-        made = Live(folder + "/key", world, "api")
-        with made as other:
-            answer = other.ask(request("POST", "/keys", {"role": "customer", "owner": "acme"}, OPERATOR))
-            assert answer["statusCode"] == 201, answer
-            id = json.loads(answer["body"])["id"]
-        item = world.table.get_item(TableName=world.table_name, Key={"pk": {"S": "KEY"}, "sk": {"S": id}})["Item"]
-        for name, value in item.items():
-            if value == {"S": id}:
-                item[name] = {"S": role}
-        world.table.put_item(TableName=world.table_name, Item=item)
-        assert api.ask(signed(user))["statusCode"] == 200
-        assert api.ask(signed(user.replace("acme-app", "other")))["statusCode"] == 401
+    with Live(folder, world, "api", HOURBELL_AWS_AUTH_TYPE="Iam", HOURBELL_AWS_OPERATOR_ROLE=arn("ops")) as api:
+        assert api.ask(signed("acme-app"))["statusCode"] == 401
+        assert api.ask(request("GET", "/devices", who=OPERATOR))["statusCode"] == 401, "no authorizer speaks where AWS judges signatures"
+        wanted = {"role": "customer", "owner": "acme", "role_arn": arn("acme-app")}
+        answer = api.ask(signed("ops", "POST", "/keys", wanted))
+        made = json.loads(answer["body"])
+        assert answer["statusCode"] == 201 and made["id"] == arn("acme-app") and "credential" not in made, answer
+        assert api.ask(signed("acme-app"))["statusCode"] == 200
+        assert api.ask(signed("other"))["statusCode"] == 401
+        assert api.ask(signed("acme-app", "POST", "/keys", wanted))["statusCode"] == 403
+        assert json.loads(api.ask(signed("acme-app", "POST", "/create-device", {"device_name": "a"}))["body"])["owner"] == "acme"
+        # the first operator's role is one until a key says otherwise
+        assert api.ask(signed("ops", "POST", "/keys", {"role": "operator", "role_arn": arn("boss")}))["statusCode"] == 201
+        assert api.ask(signed("boss", "POST", "/keys", {"role": "customer", "owner": "x", "role_arn": arn("ops")}))["statusCode"] == 201
+        assert api.ask(signed("ops", "GET", "/keys"))["statusCode"] == 403
+        assert api.ask(signed("boss", "DELETE", "/keys/" + arn("acme-app")))["statusCode"] == 200
+        assert api.ask(signed("acme-app"))["statusCode"] == 401
+        assert api.ask(signed("boss", "DELETE", "/keys/" + arn("ops")))["statusCode"] == 200
+        assert api.ask(signed("ops"))["statusCode"] == 401, "a key that was deleted was somebody's will"
 
 
 # --- report ----------------------------------------------------------------------------------------------------------------
