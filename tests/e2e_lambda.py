@@ -372,6 +372,64 @@ def authorizer_denies_who_shows_nothing_and_allows_the_first_operator(folder):
         assert said[1]["usageIdentifierKey"], said[1]
 
 
+# --- uninitialised memory, and what is never given back: PLAIN_BOOTSTRAP names a bootstrap without sanitizers ---------------------------
+
+
+def record(body):
+    return {"messageId": "m-1", "receiptHandle": "r", "body": body, "attributes": {"ApproximateReceiveCount": "1"},
+            "messageAttributes": {}, "eventSource": "aws:sqs"}
+
+
+def whole_life_of_each_function():
+    """Handler, events, and what each is posted as; the store is empty, forgets what it takes, and fails once."""
+    acme = {"key": "k_acme", "owner": "acme", "role": "customer", "realm": "live", "last_used_day": 99999999}
+
+    def asked(method, path, body=None):
+        event = proxy(method, path, body=None if body is None else json.dumps(body))
+        event["multiValueHeaders"] = {"Content-Type": ["application/json"], "Idempotency-Key": ["x-1"]} if body else {}
+        event["requestContext"]["authorizer"] = acme
+        return event
+    shard = {"run": "2026-11-22T13", "at": "2026-11-22T13:00:00Z", "span_s": 120, "shard": 3}
+    return {
+        "tick": [(HOUR, "response"), (b"{]", "error"), (HOUR, "response")],
+        "api": [(proxy(), "response"), (asked("POST", "/create-device", {"device_name": "Pump-7", "attributes": {"note": "\u00e4"}}), "response"),
+                (asked("POST", "/update-device", {"device_name": "Pump-8", "attributes": {"note": 1}}), "response"),
+                (asked("GET", "/devices?limit=2"), "response"), (asked("GET", "/nothing"), "response"), ({}, "error")],
+        "authorizer": [({"type": "REQUEST", "methodArn": "arn:aws:execute-api:x:1:a/v1/GET/devices", "headers": {"x-api-key": value},
+                         "requestContext": {"requestId": "gw"}}, "response") for value in ("", "k_aaaaaaaaaa.hb_live_" + "a" * 38)],
+        "plan": [(shard, "response"), ({**shard, "shard": 0}, "response"), ({**shard, "shard": 16}, "error")],
+        "deliver": [({"Records": [record("live/pump-7"), record("")]}, "response"), ({"Records": []}, "error"), ({"Records": [record("!system")]}, "response")],
+        "report": [({"run": "2026-11-22T13", "planned": [[{"woken": 3, "more": False}]]}, "response"), ({"run": 1}, "error")],
+    }
+
+
+def no_function_reads_what_nobody_wrote(folder):
+    answers = {"GetItem": (200, {}), "Query": (200, {"Items": [], "Count": 0}), "GetParameter": (400, {"__type": "ParameterNotFound"}),
+               **STARTED}
+    program = f"{folder}/bootstrap"
+    with open(program, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\nexec valgrind --quiet --error-exitcode=9 --track-origins=yes --leak-check=full "
+                   "--show-leak-kinds=definite --errors-for-leak-kinds=definite \"--log-file=$VALGRIND_LOG\" "
+                   f"'{os.path.abspath(os.environ['PLAIN_BOOTSTRAP'])}'\n")
+    os.chmod(program, 0o755)
+    secrets = {"GetParameter": (200, {"Parameter": {"Name": "x", "Value": "user:secret"}})}
+    for handler, wanted in whole_life_of_each_function().items():
+        log = f"{folder}/valgrind.{handler}"
+        events = [Event(event, deadline_s=300) for event, _ in wanted] + [Event(HOUR, status=500)]  # the last one ends it
+        more = secrets if handler == "deliver" else {}
+        with Function(folder, handler, events, {**answers, **more}, {"VALGRIND_LOG": log}, program) as f:
+            code = f.ends(300)
+            with open(log, encoding="utf-8") as file:
+                said = file.read()
+            assert code == 1 and not said, (handler, code, said[-3000:])
+            posted = [post.path.rsplit("/", 1)[1] for post in f.api.posts]
+            assert posted == [kind for _, kind in wanted], (handler, posted, f.lines()[-3:])
+
+
+if os.environ.get("PLAIN_BOOTSTRAP"):
+    test(no_function_reads_what_nobody_wrote)
+
+
 # --- the program -------------------------------------------------------------------------------------------------------------
 
 

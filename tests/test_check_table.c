@@ -52,6 +52,7 @@ TEST_AS(check_of_a_table_that_the_rig_names, false, 300)
         arena_reset(&cursor);
         after = page.count ? arena_copy(&cursor, page.items[page.count - 1].key) : STR_NONE;
     } while (page.more);
+    CHECK_RC(check_device(&world, &call, STR("live/!system"), &report), RC_OK); /* keys, breaker */
     CHECK_INT(report.finding_count, 0);
     CHECK(report.device_count > 0);
     store_dynamodb_close(world.store);

@@ -5,7 +5,8 @@
 
     POST /_fault/rules   [{"do": "throttle", "service": "dynamodb", "target": "TransactWriteItems", "times": 2, "rate": 0.05,
                            "after": 1, "body": "part of the request"}]     takes the place of all rules; [] = none
-    GET  /_fault/log     each request since the last DELETE: {"service", "target", "bytes", "status", "fault", "body"}
+    GET  /_fault/log     each request since the last DELETE: {"service", "target", "bytes", "status", "fault", "body",
+                         of a batch "entries": how many, and "fates": what became of those that a rule `entries` met}
     DELETE /_fault/log   forgets it          POST /_fault/keep {"bodies": true}     bodies are kept, too
 
 A rule is meant for requests of its service, action and text, as far as it names them; passes over the first `after` of these,
@@ -18,7 +19,8 @@ then acts `times` often (without it: always) with the chance `rate` (without it:
     skew            refused as AWS does where clocks differ      fail_entry    SQS: the first entry of a batch fails
     double          sent on twice                                drop          SQS: answered as sent, but it is not
     empty           DynamoDB: a query finds nothing, as an index that lags
-    late            SQS: answered at once, sent on `seconds` later, so that others overtake it"""
+    late            SQS: answered at once, sent on `seconds` later, so that others overtake it
+    entries         SQS: each entry of a batch has its own fate, with the chances given as double, drop, late, fail"""
 import hashlib
 import http.client
 import json
@@ -48,6 +50,19 @@ class Proxy(ThreadingHTTPServer):
         self.rules, self.log, self.bodies, self.lock = [], [], False, threading.Lock()
         self.random = random.Random(seed)
         self.local = threading.local()
+
+    def fates(self, rule, count):
+        """What becomes of each entry of a batch; "" = it is sent on."""
+        with self.lock:
+            numbers = [self.random.random() for _ in range(count)]
+        found = []
+        for number in numbers:
+            for fate in ("double", "drop", "late", "fail"):
+                number -= rule.get(fate, 0)
+                if number < 0:
+                    break
+            found.append(fate if number < 0 else "")
+        return found
 
     def choose(self, service, target, body):
         """The rule that acts on this request, or None."""
@@ -84,6 +99,18 @@ class Proxy(ThreadingHTTPServer):
                 if fresh:
                     raise
         raise AssertionError
+
+    def send_unsigned(self, url, entries):
+        """Part of a batch: it cannot be signed anew, but MiniStack's own root may do everything."""
+        if not entries:
+            return
+        body = json.dumps({"QueueUrl": url, "Entries": entries}).encode()
+        status, _, answer = self.send_on("POST", "/", [
+            ("host", self.upstream), ("x-amz-target", "AmazonSQS.SendMessageBatch"), ("content-type", "application/x-amz-json-1.0"),
+            ("content-length", str(len(body))), ("authorization", "AWS4-HMAC-SHA256 Credential=123456789012/20261122/"
+             "eu-central-1/sqs/aws4_request, SignedHeaders=host, Signature=0")], body)
+        if status != 200 or json.loads(answer).get("Failed"):
+            raise AssertionError(f"part of a batch was not taken: {status} {answer}")
 
     def send_late(self, seconds, *request):
         def later():
@@ -136,6 +163,8 @@ class Handler(BaseHTTPRequestHandler):
         target = self.headers.get("x-amz-target", "").rpartition(".")[2] or parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
         rule = self.server.choose(service, target, body) or {"do": ""}
         note = {"service": service, "target": target, "bytes": len(body), "fault": rule["do"], "status": 0}
+        if service == "sqs" and target == "SendMessageBatch":
+            note["entries"] = len(json.loads(body)["Entries"])
         if self.server.bodies:
             note["body"] = body.decode(errors="replace")
         with self.server.lock:
@@ -167,10 +196,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(note, *sent(body))
         elif do == "fail_entry":
             wanted = json.loads(body)
-            first, rest = wanted["Entries"][0]["Id"], wanted["Entries"][1:]
-            for entry in rest: # cannot be signed anew; MiniStack's own root may do everything
-                self.unsigned(wanted["QueueUrl"], entry)
-            self.answer(note, *sent(body, [first]))
+            self.server.send_unsigned(wanted["QueueUrl"], wanted["Entries"][1:])
+            self.answer(note, *sent(body, [wanted["Entries"][0]["Id"]]))
+        elif do == "entries":
+            self.answer(note, *self.send_each(rule, note, body))
         else:
             if do == "slow":
                 time.sleep(rule.get("seconds", 1))
@@ -188,12 +217,17 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self.answer(note, status, headers, data, half=do == "half")
 
-    def unsigned(self, url, entry):
-        body = json.dumps({"QueueUrl": url, **{k: v for k, v in entry.items() if k != "Id"}}).encode()
-        headers = [("host", self.server.upstream), ("x-amz-target", "AmazonSQS.SendMessage"), ("content-type", "application/x-amz-json-1.0"),
-                   ("content-length", str(len(body))), ("authorization", "AWS4-HMAC-SHA256 Credential=123456789012/20261122/"
-                    "eu-central-1/sqs/aws4_request, SignedHeaders=host, Signature=0")]
-        self.server.send_on("POST", "/", headers, body)
+    def send_each(self, rule, note, body):
+        wanted = json.loads(body)
+        url, entries = wanted["QueueUrl"], wanted["Entries"]
+        note["fates"] = self.server.fates(rule, len(entries))
+        def of(*fates):
+            return [entry for entry, fate in zip(entries, note["fates"]) if fate in fates]
+        self.server.send_unsigned(url, of("", "double"))
+        self.server.send_unsigned(url, of("double"))
+        if of("late"):
+            threading.Timer(rule.get("seconds", 1), self.server.send_unsigned, (url, of("late"))).start()
+        return sent(body, [entry["Id"] for entry in of("fail")])
 
     def answer(self, note, status, headers, data, half=False):
         note["status"] = status

@@ -248,14 +248,17 @@ class Stage:
         except Wrong:
             pass # its sender was killed
 
-    def settle(self, thread):
+    def sap_goes_on(self):
         self.sap.send_signal(signal.SIGCONT)
+
+    def settle(self, thread):
+        self.sap_goes_on()
         thread.join(60)
 
     def crash(self, thread):
         self.kill_functions("deliver")
         thread.join(60)
-        self.sap.send_signal(signal.SIGCONT)
+        self.sap_goes_on()
 
     def hear(self):
         for url in self.ears.values():

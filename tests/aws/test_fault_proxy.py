@@ -93,6 +93,30 @@ def test_wake_ups_are_dropped_doubled_late_and_refused_in_part():
     expect(received(), ["e"])
 
 
+def test_each_entry_of_a_batch_has_its_own_fate():
+    url = home.sqs.create_queue(QueueName=f"fates{time.time_ns()}")["QueueUrl"]
+    count = {"": 0, "double": 0, "drop": 0, "late": 0, "fail": 0}
+    rules({"do": "entries", "service": "sqs", "double": 0.2, "drop": 0.2, "late": 0.2, "fail": 0.2, "seconds": 0.5})
+    proxy.log, failed = [], 0
+    for batch in range(10):
+        found = sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(i), "MessageBody": f"{batch} {i}"} for i in range(10)])
+        expect(len(found.get("Successful", [])) + len(found.get("Failed", [])), 10)
+        failed += len(found.get("Failed", []))
+    for note in proxy.log:
+        expect(note["entries"], 10)
+        for fate in note["fates"]:
+            count[fate] += 1
+    expect(all(8 <= n <= 34 for n in count.values()), True, count)
+    expect(failed, count["fail"])
+    bodies = []
+    def all_there():
+        found = home.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        bodies.extend(m["Body"] for m in found)
+        return not found and len(bodies) == count[""] + 2 * count["double"] + count["late"]
+    wait_for("all that was sent", all_there, 10)
+    expect(len(bodies) - len(set(bodies)), count["double"])
+
+
 def test_what_went_through_is_counted():
     table()
     rules()

@@ -30,8 +30,9 @@ SPAN = {"ms": 1, "s": 1000, "min": 60000, "h": 3600000, "d": 86400000}
 NOT_PLAYED = {
     "clock-that_is_set_back_sends_nothing_twice_in_a_window": "steps of the clock are the server's to find; Lambda's is AWS's",
     "service-routes_are_the_homes": "livez, readyz, metrics, openapi.json, backups: the server home's routes",
-    "delivery-that_never_succeeds_is_dead_until_somebody_opens_it": "its `fault` lasts to the deadline, which keeps the real time; test_faults.py",
-    "store-that_cannot_write_says_so_and_nothing_has_changed": "a raised error is the gateway's 502; test_faults.py plays it",
+    # a store is busy here until the deadline, which keeps the real time, while a story's times are those of its own clock
+    "delivery-that_never_succeeds_is_dead_until_somebody_opens_it": "its busy store: test_faults.py, redrive_that_the_store_breaks_off",
+    "store-that_cannot_write_says_so_and_nothing_has_changed": "test_faults.py, throttling_until_the_deadline and error_that_stays",
 }
 # Requests that MiniStack's gateway changes before it hands them on: it decodes the path, takes a slash too many away,
 # and joins doubled headers.
