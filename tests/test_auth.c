@@ -278,6 +278,25 @@ TEST(auth_role_of_aws_is_a_key_without_a_secret)
     engine_close(&engine);
 }
 
+/* P9: where secrets open, a role does not, so it is no operator to fall back on */
+TEST(auth_role_stands_in_for_no_operator_with_a_secret)
+{
+    struct key_new new = operator_new();
+    struct str credential;
+    struct key key;
+    bool has = true;
+    engine_open(&engine);
+    new.role_arn = STR(ROLE_ARN);
+    made(new, &credential);
+    CHECK_RC(auth_has_operator(&engine.world, engine_call(&engine), &has), RC_OK);
+    CHECK(!has);
+    struct str id = made(operator_new(), &credential).id;
+    CHECK_RC(auth_delete(&engine.world, engine_call(&engine), id, id, &key), RC_INVALID);
+    CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
+    CHECK_RC(auth_delete(&engine.world, engine_call(&engine), id, STR(ROLE_ARN), &key), RC_OK);
+    engine_close(&engine);
+}
+
 TEST(auth_role_arn_is_one_of_a_role_without_its_path)
 {
     static const struct {

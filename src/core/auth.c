@@ -431,7 +431,7 @@ enum rc auth_rotate(struct world *world, struct call *call, struct str by, struc
     for (int i = 0; i < CONFLICT_TRIES; i++) {
         struct key key;
         TRY(key_alive(world, call, id, &key));
-        if (!key.secrets[0].sha.len) {
+        if (is_role_arn(key.id)) {
             return call_refuse(call, PROBLEM_wrong_state, "this key is a role: it has no secret");
         }
         TRY(room_for_secret(call, &key, overlap_ms));
@@ -455,17 +455,19 @@ enum rc auth_rotate(struct world *world, struct call *call, struct str by, struc
     return call_why(call, RC_BUSY, "the system's record is contended");
 }
 
-/* Is there a living operator key besides one? id "" = besides none */
+/* Is there a living operator key besides one? id "" = besides none. A role opens nothing where secrets do, so it stands in only
+ * for another role. */
 static enum rc find_operator(struct world *world, struct call *call, struct str besides_id,
                              bool *ret_found)
 {
+    bool roles_count = is_role_arn(besides_id);
     struct key_page page = {.more = true};
     for (struct str after = STR(""); page.more; after = page.items[page.count - 1].id) {
         TRY(store_key_list(world->store, call, after, PAGE_MAX, &page));
         for (int i = 0; i < page.count; i++) {
             const struct key *key = &page.items[i];
             if (key->role == ROLE_OPERATOR && key->deleted_at_ms == 0 &&
-                !str_equal(key->id, besides_id)) {
+                !str_equal(key->id, besides_id) && (roles_count || !is_role_arn(key->id))) {
                 *ret_found = true;
                 return RC_OK;
             }

@@ -49,7 +49,7 @@ MUST enum rc auth_adopt(struct world *, struct call *, struct str credential,
                         const struct key_new *, bool *ret_added);
 /* A credential that nobody knows yet, for auth_adopt at a later start; touches no store. */
 void auth_generate(struct world *, struct call *, struct str realm, struct str *ret_credential);
-/* Is there any living operator key? */
+/* Is there any living operator key with a secret? */
 MUST enum rc auth_has_operator(struct world *, struct call *, bool *ret_has);
 
 #endif
