@@ -58,7 +58,7 @@ class Interface:
         return str(next(iter(examples.values()))["value"]["status"])
 
     def operation(self, method, path):
-        segments = path.split("/")
+        segments = [urllib.parse.unquote(segment) for segment in path.split("/")]
         for template, item in self.api["paths"].items():
             names = template.split("/")
             fits = len(names) == len(segments) and all(
@@ -109,8 +109,7 @@ class Interface:
     def check(self, answer):
         """What is wrong with one line of a transcript."""
         status = str(answer["status"])
-        path = urllib.parse.unquote(answer["target"].split("?")[0])
-        operation = self.operation(answer["method"], path)
+        operation = self.operation(answer["method"], answer["target"].split("?")[0])
         candidates = list(self.always.get(status, []))
         if operation and status in operation["responses"]:
             candidates.insert(0, self.resolve(operation["responses"][status]))
