@@ -206,9 +206,8 @@ TEST(auth_rotated_secret_lives_on_for_its_overlap)
     CHECK_INT(engine.call.problem, PROBLEM_wrong_state);
     CHECK_RC(with_key(newest, &principal), RC_OK);
     CHECK_RC(with_key(new, &principal), RC_OK);
-    CHECK_RC(
-        auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, 0, &key, &old),
-        RC_OK);
+    CHECK_RC(auth_rotate(&engine.world, engine_call(&engine), STR("k_operator"), id, 0, &key, &old),
+             RC_OK);
     CHECK_RC(with_key(newest, &principal), RC_INVALID);
     CHECK_RC(with_key(new, &principal), RC_INVALID);
     CHECK_RC(with_key(old, &principal), RC_OK);

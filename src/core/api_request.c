@@ -18,7 +18,8 @@ enum rc api_request_target(struct exchange *exchange)
     exchange->query = rest;
     if (text_unpercent(call->arena, path, false, &exchange->path) != RC_OK) {
         exchange->path = path;
-        return call_refuse(call, PROBLEM_invalid_parameter, "the path holds a malformed escape, or %%00");
+        return call_refuse(call, PROBLEM_invalid_parameter,
+                           "the path holds a malformed escape, or %%00");
     }
     return RC_OK;
 }

@@ -418,11 +418,12 @@ static enum rc room_for_secret(struct call *call, const struct key *key, int64_t
     if (overlap_ms == 0 || key->secrets[1].sha.len == 0 || ends_at_ms <= call->now_ms) {
         return RC_OK;
     }
-    return call_refuse(call, PROBLEM_wrong_state,
-                       "the secret before the newest is valid until " STR_FMT
-                       ", and a key has two: wait for that, end both now by an overlap of 0, or make "
-                       "another key",
-                       STR_ARG(iso_time(call->arena, ends_at_ms)));
+    return call_refuse(
+        call, PROBLEM_wrong_state,
+        "the secret before the newest is valid until " STR_FMT
+        ", and a key has two: wait for that, end both now by an overlap of 0, or make "
+        "another key",
+        STR_ARG(iso_time(call->arena, ends_at_ms)));
 }
 
 enum rc auth_rotate(struct world *world, struct call *call, struct str by, struct str id,
