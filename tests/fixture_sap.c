@@ -22,12 +22,33 @@ static enum rc secret(struct secrets *secrets, struct call *call, struct str nam
 
 static const struct secrets_ops secret_ops = {.get = secret};
 
+bool fixture_sap_v4;
+
+static struct str replace(struct arena *arena, struct str text, const char *from, const char *to)
+{
+    const char *at = memmem(text.s, text.len, from, strlen(from));
+    assert(at);
+    return arena_printf(arena, "%.*s%s%.*s", (int)(at - text.s), text.s, to,
+                        (int)(text.len - (size_t)(at - text.s) - strlen(from)), at + strlen(from));
+}
+
+struct str fixture_sap_as_v4(struct arena *arena, struct str mapping)
+{
+    struct str v4 = replace(arena, mapping, "\"v2\"", "\"v4\"");
+    return replace(arena, v4, SAP_MOCK_ROOT "\"", SAP_MOCK_ROOT_V4 "\"");
+}
+
 void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,
                       const struct sap_mock_options *sap)
 {
     struct downstream_mock_options options = {.mapping = str_of(mapping),
                                               .hooks = {.context = fixture, .wait = waits}};
     *fixture = (struct fixture_sap){.secrets = {&secret_ops}};
+    arena_open(&fixture->arena, 0);
+    if (fixture_sap_v4) {
+        options.mapping = fixture_sap_as_v4(
+            &fixture->arena, mapping[0] ? options.mapping : str_of(downstream_mock_mapping));
+    }
     if (sap) {
         options.sap = *sap;
         fixture->user = sap->user;
@@ -38,7 +59,6 @@ void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,
     fixture->world = (struct world){.secrets = &fixture->secrets,
                                     .clock = &fixture->clock.clock,
                                     .settings = &fixture->settings};
-    arena_open(&fixture->arena, 0);
     call_open(&fixture->call, &fixture->arena, &fixture->world);
     CHECK_RC(
         downstream_mock_open(&fixture->call, &options, &fixture->secrets, &fixture->downstream),

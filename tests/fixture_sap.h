@@ -29,6 +29,21 @@ struct fixture_sap {
     struct lease lease;        /* the last one */
 };
 
+/* A test that is played against OData V2 and again, with _v4 at the end of its name, against V4. */
+#define TEST_V2_V4(sentence)                                                                       \
+    static void in_both_##sentence(void);                                                          \
+    TEST(sentence)                                                                                 \
+    {                                                                                              \
+        in_both_##sentence();                                                                      \
+    }                                                                                              \
+    TEST(sentence##_v4)                                                                            \
+    {                                                                                              \
+        fixture_sap_v4 = true;                                                                     \
+        in_both_##sentence();                                                                      \
+    }                                                                                              \
+    static void in_both_##sentence(void)
+extern bool fixture_sap_v4; /* which version fixture_sap_open speaks */
+
 /* in: mapping "" = the mock's own; sap: may be NULL */
 void fixture_sap_open(struct fixture_sap *, const char *mapping,
                       const struct sap_mock_options *sap);
@@ -46,6 +61,8 @@ struct outcome fixture_sap_send(struct fixture_sap *);
 
 /* Create a device with DOC_PUMP as its document. out: its reference. */
 struct str fixture_sap_create(struct fixture_sap *);
+/* The same mapping in V4. */
+struct str fixture_sap_as_v4(struct arena *, struct str mapping);
 /* A mock that wants a logon. */
 extern const struct sap_mock_options fixture_sap_guarded;
 /* The mapping of the demonstration with one part replaced; good until the next call. */

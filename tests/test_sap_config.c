@@ -40,8 +40,9 @@ TEST(what_is_wrong_in_a_mapping_is_named_with_its_place)
         {"\"entity\":\"Equipment\"", "\"entity\":7", "/entity: must be a text"},
         {"\"verb\":\"PATCH\"", "\"verb\":\"PUT\"", "/verb: must be one of: PATCH, MERGE, tunnel"},
         {"\"verb\":\"PATCH\"", "\"werb\":\"PATCH\"", "/werb: is unknown"},
-        {"\"protocol\":\"v2\"", "\"protocol\":\"v4\"",
-         "/protocol: v4 is not supported by this version"},
+        {"\"protocol\":\"v2\"", "\"protocol\":\"v3\"", "/protocol: must be one of: v2, v4"},
+        {"{\"type\":\"none\"}", "{\"type\":\"bearer\",\"token\":\"abc\"}",
+         "/auth/token: must name a secret, like secret:sap/user; never the secret itself"},
         {"\"mapping_version\":1", "\"mapping_version\":0",
          "/mapping_version: must be a number from 1 to 2147483647"},
         {"\"mapping_version\":1,", "", "/mapping_version: is missing"},
@@ -108,6 +109,23 @@ TEST(what_is_wrong_in_a_mapping_is_named_with_its_place)
         if (cases[i][2][0] ? !str_is(is, cases[i][2]) : is.len == 0) {
             FAIL("case %zu: " STR_FMT, i, STR_ARG(is));
         }
+    }
+    arena_close(&bench.arena);
+}
+
+TEST(odata_v4_knows_no_verb_but_patch)
+{
+    static const char *const verbs[] = {"\"verb\":\"PATCH\"", "\"verb\":\"MERGE\"",
+                                        "\"verb\":\"tunnel\""};
+    struct bench bench;
+    bench_open(&bench);
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        struct sap_config config;
+        struct str json = str_of(fixture_sap_mapping("\"verb\":\"PATCH\"", verbs[i]));
+        bench.call.item_count = 0;
+        json = fixture_sap_as_v4(&bench.arena, json);
+        CHECK_RC(sap_config_read(&bench.call, &bench.arena, json, &config), i ? RC_INVALID : RC_OK);
+        CHECK_STR(i ? bench.call.items[0].pointer : STR("/verb"), "/verb");
     }
     arena_close(&bench.arena);
 }

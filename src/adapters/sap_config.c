@@ -251,7 +251,8 @@ static void read_resolve(struct strict *root, struct sap_config *config)
 
 static void read_auth(struct strict *root, struct sap_config *config, bool allow_http)
 {
-    static const char *const words[] = {"none", "basic", "oauth2_client_credentials", NULL};
+    static const char *const words[] = {"none", "basic", "oauth2_client_credentials", "bearer",
+                                        NULL};
     struct strict strict;
     strict_open(&strict, root->call, root->keep, strict_take(root, "auth"),
                 strict_pointer(root, "auth"));
@@ -259,7 +260,9 @@ static void read_auth(struct strict *root, struct sap_config *config, bool allow
     if (strict.object && !json_member(strict.object, "type")) {
         strict_fault(&strict, "type", PROBLEM_missing_member, "is missing");
     }
-    if (config->auth != SAP_AUTH_NONE) {
+    if (config->auth == SAP_AUTH_BEARER) {
+        config->password_secret = strict_secret(&strict, "token");
+    } else if (config->auth != SAP_AUTH_NONE) {
         config->user_secret =
             strict_secret(&strict, config->auth == SAP_AUTH_BASIC ? "user" : "client_id");
         config->password_secret =
@@ -340,9 +343,8 @@ static void read_habits(struct strict *root, struct sap_config *config)
     config->verify =
         (enum sap_verify)strict_word(root, "read_after_write", verifies, SAP_VERIFY_CHANGED);
     config->refuse_unmapped = strict_word(root, "unmapped", unmapped, 0) == 1;
-    if (config->protocol == SAP_V4) {
-        strict_fault(root, "protocol", PROBLEM_invalid_member,
-                     "v4 is not supported by this version");
+    if (config->protocol == SAP_V4 && config->verb != SAP_PATCH) {
+        strict_fault(root, "verb", PROBLEM_invalid_member, "OData V4 knows only PATCH");
     }
 }
 

@@ -12,7 +12,7 @@ enum sap_protocol { SAP_V2, SAP_V4 };
 enum sap_verb { SAP_PATCH, SAP_MERGE, SAP_TUNNEL };
 enum sap_repeat_kind { SAP_REPEAT_OFF, SAP_REPEAT_GATEWAY, SAP_REPEAT_OASIS };
 enum sap_verify { SAP_VERIFY_OFF, SAP_VERIFY_CHANGED, SAP_VERIFY_SAMPLE, SAP_VERIFY_ALWAYS };
-enum sap_auth { SAP_AUTH_NONE, SAP_AUTH_BASIC, SAP_AUTH_OAUTH2 };
+enum sap_auth { SAP_AUTH_NONE, SAP_AUTH_BASIC, SAP_AUTH_OAUTH2, SAP_AUTH_BEARER };
 enum sap_type { SAP_STRING, SAP_DECIMAL, SAP_INTEGER, SAP_DATE, SAP_BOOLEAN };
 
 enum sap_from {
@@ -68,7 +68,7 @@ struct sap_config {
     enum sap_verify verify;
     enum sap_auth auth;
     struct str user_secret, password_secret, token_url,
-        scope; /* names of secrets; OAuth2: client id and secret */
+        scope; /* names of secrets; OAuth2: client id and secret; bearer: the token is the password */
     struct str proxy, ca_file;
     int64_t mapping_version;
     bool csrf, create, etag, read_before_write, refuse_unmapped;

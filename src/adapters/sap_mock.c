@@ -4,7 +4,6 @@
 #include "adapters/sap_mock.h"
 
 #include <openssl/sha.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,46 +41,6 @@ void sap_op_add_header(struct sap_op *op, const char *name, struct str value)
     struct sap_answer *answer = op->answer;
     assert(answer->header_count < COUNT_OF(answer->headers));
     answer->headers[answer->header_count++] = (struct header){str_of(name), value};
-}
-
-struct str sap_op_error_json(struct sap_op *op, struct str code, struct str message,
-                             struct str target)
-{
-    struct text out;
-    text_open(&out, op->arena, (size_t)1 << 16);
-    text_add(&out, STR("{\"error\":{\"code\":"));
-    text_add_json(&out, code);
-    text_add(&out, STR(",\"message\":{\"lang\":\"en\",\"value\":"));
-    text_add_json(&out, message);
-    text_printf(&out,
-                "},\"innererror\":{\"application\":{\"component_id\":\"PM-EQM-EQ\",\"service_"
-                "namespace\":\"/SAP/\","
-                "\"service_id\":\"API_EQUIPMENT\",\"service_version\":\"0001\"},\"transactionid\":"
-                "\"%032llX\","
-                "\"timestamp\":\"%lld.0000000\",\"errordetails\":[{\"code\":",
-                (unsigned long long)op->mock->log_no, (long long)op->now_ms);
-    text_add_json(&out, code);
-    text_add(&out, STR(",\"message\":"));
-    text_add_json(&out, message);
-    text_add(&out, STR(",\"propertyref\":\"\",\"severity\":\"error\",\"target\":"));
-    text_add_json(&out, target);
-    text_add(&out, STR("}]}}}"));
-    return text_str(&out);
-}
-
-void sap_op_fail(struct sap_op *op, int status, const char *code, const char *target,
-                 const char *format, ...)
-{
-    char message[512];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    op->answer->header_count = 0;
-    op->answer->status = status;
-    op->answer->body = sap_op_error_json(op, str_of(code), str_of(message), str_of(target));
-    sap_op_add_header(op, "Content-Type", STR("application/json"));
-    sap_op_add_header(op, "DataServiceVersion", STR("1.0"));
 }
 
 bool sap_op_is_read(const struct request *request)
@@ -304,13 +263,15 @@ static struct sap_fault fault_take(struct sap_op *op)
 
 static void fault_answer(struct sap_op *op, const struct sap_fault *fault)
 {
-    struct str type = fault->content_type.len ? fault->content_type : STR("application/json");
     op->answer->status = fault->status;
     op->answer->header_count = 0;
-    op->answer->body = fault->body.len
-                           ? fault->body
-                           : sap_op_error_json(op, fault->code, fault->message, fault->target);
-    sap_op_add_header(op, "Content-Type", type);
+    if (fault->body.len) {
+        op->answer->body = fault->body;
+        sap_op_add_header(op, "Content-Type",
+                          fault->content_type.len ? fault->content_type : STR("application/json"));
+    } else {
+        op->answer->body = sap_op_error_body(op, fault->code, fault->message, fault->target);
+    }
     if (fault->retry_after.len) {
         sap_op_add_header(op, "Retry-After", fault->retry_after);
     }
@@ -460,7 +421,8 @@ static void front(struct sap_op *op)
         sap_op_add_header(op, "Location", STR("http://elsewhere.example/logon"));
     } else if (kind == SAP_ROOT_BARE && switches[SAP_MOCK_redirect_slash]) {
         op->answer->status = 307;
-        sap_op_add_header(op, "Location", STR(SAP_MOCK_ROOT "/"));
+        sap_op_add_header(op, "Location",
+                          op->target.v4 ? STR(SAP_MOCK_ROOT_V4 "/") : STR(SAP_MOCK_ROOT "/"));
     } else if (sap_op_is_read(op->request)) {
         sap_op_execute(op);
         sap_op_give_token(op);
@@ -479,6 +441,10 @@ static void bent(struct sap_op *op, const struct sap_fault *fault)
         op->log->late = true;
         op->log->drop = fault->status || fault->drop ? fault->drop : SAP_DROP_AFTER;
         late_add(op, op->now_ms + fault->late_ms);
+    } else if (fault->lock) {
+        sap_op_fail(op, (int)op->mock->switches[SAP_MOCK_lock_status], "ZHB/021", "",
+                    "Equipment " STR_FMT " is locked by user MILLER",
+                    STR_ARG(op->target.equipment));
     } else if (fault->drop != SAP_DROP_BEFORE && (!fault->status || fault->commit)) {
         front(op);
     }
@@ -487,7 +453,7 @@ static void bent(struct sap_op *op, const struct sap_fault *fault)
     }
     op->sap_message = fault->sap_message.len ? fault->sap_message : op->sap_message;
     if (op->sap_message.len && op->answer->status >= 200 && op->answer->status < 300) {
-        sap_op_add_header(op, "sap-message", op->sap_message);
+        sap_op_add_header(op, op->target.v4 ? "sap-messages" : "sap-message", op->sap_message);
     }
     op->answer->drop = op->log->drop;
     op->answer->delay_ms = op->mock->switches[SAP_MOCK_delay_ms] + fault->delay_ms;

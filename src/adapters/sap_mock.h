@@ -1,4 +1,4 @@
-/* A mock of SAP's API_EQUIPMENT (OData V2): pure. A request, the switches and the time go in; an answer, a line of
+/* A mock of SAP's API_EQUIPMENT, OData V2 and V4 over the same rows: pure. A request, the switches and the time go in; an answer, a line of
  * the log and an instruction for the connection come out. No socket, no clock, no thread: downstream_mock.c runs it
  * in process, home/mock_server.c puts it on HTTP and carries the instruction out. Deterministic: same seed, same
  * requests, same times, same answers.
@@ -10,6 +10,7 @@
 #include "core/model.h"
 
 #define SAP_MOCK_ROOT "/sap/opu/odata/sap/API_EQUIPMENT"
+#define SAP_MOCK_ROOT_V4 "/sap/opu/odata4/sap/api_equipment/srvd_a2x/sap/equipment/0001"
 #define SAP_MOCK_TOKEN                                                                             \
     "/sap/bc/sec/oauth2/token" /* OAuth 2.0 client credentials: user and password are the client's */
 #define SAP_MOCK_CONTROL "/_mock/"
@@ -28,7 +29,10 @@
     X(bearer_s, 3600, "lifetime of an OAuth 2.0 token") \
     X(etags, 1, "entities have an ETag; 0: none") \
     X(if_match_status, 428, "answer to a missing If-Match; 412 as old gateways; 0: not needed") \
-    X(update_status, 204, "answer to an update; 200: with the entity") \
+    X(update_status, 204, "answer to an update: 204 (V4: as Prefer says); 200: with the entity") \
+    X(update_off, 0, "changes are not allowed: 405 or 501; 0: they are") \
+    X(lock_status, 400, "answer where a dialog user holds the entity: 400, 409, 423, 500") \
+    X(error_form, 0, "errors as 0 JSON, 1 XML, 2 html, 3 plain text, 4 nothing, 5 broken JSON") \
     X(location, 0, "of a create: 0 right, 1 relative, 2 wrong, 3 empty, 4 none") \
     X(pad_keys, 0, "numeric equipment numbers are shown with leading zeros") \
     X(internal_numbers, 1, "a create without a number gets one; 0: 400") \
@@ -68,11 +72,12 @@ struct sap_fault {
     struct str body;  /* that answer's whole body; "" = an error document of code and message */
     struct str retry_after; /* header value */
     struct str csrf;        /* header X-CSRF-Token of that answer */
-    struct str sap_message; /* header sap-message of the right answer */
+    struct str sap_message; /* header sap-message (V4: sap-messages) of the right answer */
     bool commit;            /* execute it although the answer says status */
     enum sap_drop drop;
     int64_t delay_ms; /* the answer takes so long */
     int64_t late_ms;  /* the request is executed only so much later; answer or drop come at once */
+    bool lock;        /* a dialog user holds the entity: answered as lock_status says */
     bool touch;       /* somebody changes the entity just before */
     bool silent;      /* say that it was changed, and change nothing */
     bool expire;      /* all sessions end just before */
@@ -102,7 +107,7 @@ struct sap_mock_options {
 
 struct sap_answer {
     int status;
-    struct header headers[12];
+    struct header headers[16];
     size_t header_count;
     struct str body;
     int64_t delay_ms;

@@ -27,31 +27,44 @@ static bool decimal(struct arena *arena, struct str text, const struct edm_field
     return true;
 }
 
-static bool date(struct arena *arena, struct str text, struct str *ret_text)
+/* V2: /Date(ms)/; V4: 2026-11-22. */
+static bool date(const struct sap_op *op, struct str text, struct str *ret_text)
 {
     int64_t at_ms;
-    if (!str_starts(text, STR("/Date(")) || !sap_edm_date_read(text, &at_ms)) {
-        return false;
+    bool right = op->target.v4 ? sap_edm_day_read(text, &at_ms)
+                               : str_starts(text, STR("/Date(")) && sap_edm_date_read(text, &at_ms);
+    *ret_text = right ? arena_printf(op->arena, "%lld", (long long)at_ms) : STR_NONE;
+    return right;
+}
+
+/* Has a value the JSON type of its field? V2 writes decimals as texts, V4 as numbers unless the content type says
+ * IEEE754Compatible. out: its text */
+static bool json_type_is_right(const struct sap_op *op, const struct edm_field *field,
+                               yyjson_val *value, struct str *ret_text)
+{
+    bool bare = op->target.v4 && field->type == EDM_DECIMAL &&
+                !sap_op_has_word(op, "content-type", "ieee754compatible=true");
+    if (field->type == EDM_BOOLEAN) {
+        *ret_text = yyjson_is_true(value) ? STR("true") : STR("false");
+        return yyjson_is_bool(value);
     }
-    *ret_text = arena_printf(arena, "%lld", (long long)at_ms);
-    return true;
+    *ret_text = bare ? json_raw(value) : json_str(value);
+    return bare ? yyjson_is_raw(value) : yyjson_is_str(value);
 }
 
 static bool take_value(struct sap_op *op, const struct edm_field *field, yyjson_val *value,
                        struct str *ret_text)
 {
-    struct str text = json_str(value);
-    if (yyjson_is_null(value)) {
-        *ret_text = STR_NONE;
+    struct str text;
+    if (yyjson_is_null(value) && (!op->target.v4 || field->type == EDM_DATE)) {
+        *ret_text = STR_NONE; /* V4 calls the others not nullable */
         return true;
     }
-    bool right = field->type == EDM_BOOLEAN ? yyjson_is_bool(value) : yyjson_is_str(value);
+    bool right = json_type_is_right(op, field, value, &text);
     if (right && field->type == EDM_DECIMAL) {
         right = decimal(op->arena, text, field, &text);
     } else if (right && field->type == EDM_DATE) {
-        right = date(op->arena, text, &text);
-    } else if (field->type == EDM_BOOLEAN) {
-        text = yyjson_is_true(value) ? STR("true") : STR("false");
+        right = date(op, text, &text);
     }
     if (!right) {
         sap_op_fail(op, 400, "/IWBEP/CM_MGW_RT/176", field->name, "Invalid value for property '%s'",
@@ -83,11 +96,9 @@ static bool not_updatable(struct sap_op *op, const struct edm_field *field, bool
         return false;
     }
     if (mark == 1) {
-        op->sap_message = arena_printf(
-            op->arena,
-            "{\"code\":\"ZHB/010\",\"message\":\"%s was not changed\",\"severity\":\"warning\","
-            "\"target\":\"%s\",\"details\":[]}",
-            field->name, field->name);
+        op->sap_message =
+            sap_op_message(op, "ZHB/010", field->name, 3,
+                           arena_printf(op->arena, "%s was not changed", field->name));
     }
     return true;
 }
@@ -106,8 +117,8 @@ bool sap_op_read_body(struct sap_op *op, struct sap_values *values, bool create,
         struct str name = json_str(key), text;
         int place = sap_edm_find(name);
         value = yyjson_obj_iter_get_val(key);
-        if (str_is(name, "__metadata")) {
-            continue;
+        if (op->target.v4 ? name.len && name.s[0] == '@' : str_is(name, "__metadata")) {
+            continue; /* what clients send back of what they read */
         }
         if (place < 0 || place == EDM_VALIDITY_END || (place == EDM_EQUIPMENT && !create)) {
             sap_op_fail(op, 400, "/IWBEP/CM_MGW_RT/175", "", "Property '" STR_FMT "' is invalid",

@@ -170,9 +170,10 @@ static void say(struct sap_answer *answer, int status, const char *type, struct 
 static bool read_fault(yyjson_val *value, struct sap_fault *ret_fault)
 {
     static const char *const known[] = {
-        "method", "match",        "skip",    "times",       "status", "code",        "message",
-        "target", "content_type", "body",    "retry_after", "csrf",   "sap_message", "commit",
-        "drop",   "delay_ms",     "late_ms", "touch",       "silent", "expire",      "split"};
+        "method",      "match",  "skip",         "times",    "status",      "code",
+        "message",     "target", "content_type", "body",     "retry_after", "csrf",
+        "sap_message", "commit", "drop",         "delay_ms", "late_ms",     "touch",
+        "silent",      "expire", "split",        "lock"};
     yyjson_obj_iter members;
     yyjson_val *key;
     if (!yyjson_is_obj(value)) {
@@ -211,6 +212,7 @@ static bool read_fault(yyjson_val *value, struct sap_fault *ret_fault)
         .drop = drop_kind < 0 ? SAP_DROP_NONE : (enum sap_drop)drop_kind,
         .delay_ms = json_member_i64(value, "delay_ms", 0),
         .late_ms = json_member_i64(value, "late_ms", 0),
+        .lock = json_member_bool(value, "lock", false),
         .touch = json_member_bool(value, "touch", false),
         .silent = json_member_bool(value, "silent", false),
         .expire = json_member_bool(value, "expire", false),

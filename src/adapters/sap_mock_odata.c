@@ -1,19 +1,10 @@
-/* What the mock's service does with one request: root, $metadata, search, read, update, create. Sessions and faults
- * were seen to by sap_mock.c. */
-#include <stdarg.h>
+/* What the mock's service does with one request: search, read, update, create, in OData V2 or V4. Sessions and faults
+ * were seen to by sap_mock.c; what is shown is written by sap_mock_answer.c. */
 #include <stdio.h>
 
 #include "adapters/sap_mock_parts.h"
 
 #define SEARCH_MAX 1000 /* rows of one answer */
-
-struct str sap_op_etag(struct arena *arena, const struct sap_row *row)
-{
-    char at[ISO_TIME_BYTES + 1];
-    iso_time_write(row->changed_at_ms, at);
-    return arena_printf(arena, "W/\"datetime'%.13s%%3A%.2s%%3A%.2s.%07llu'\"", at, at + 14, at + 17,
-                        (unsigned long long)row->change_no);
-}
 
 struct str sap_row_name(const struct sap_rows *rows, size_t row)
 {
@@ -34,150 +25,6 @@ int64_t sap_op_find_row(const struct sap_op *op, struct str equipment, int64_t e
         at = sap_rows_next(rows, SAP_BY_EQUIPMENT, (size_t)at);
     }
     return -1;
-}
-
-static struct str shown_number(struct sap_op *op, struct str equipment)
-{
-    bool digits = equipment.len > 0;
-    for (size_t i = 0; i < equipment.len; i++) {
-        digits = digits && equipment.s[i] >= '0' && equipment.s[i] <= '9';
-    }
-    if (!digits || !op->mock->switches[SAP_MOCK_pad_keys] || equipment.len >= 18) {
-        return equipment;
-    }
-    return arena_printf(op->arena, "%.*s" STR_FMT, (int)(18 - equipment.len), "000000000000000000",
-                        STR_ARG(equipment));
-}
-
-static struct str key_url(struct sap_op *op, struct str equipment, int64_t end_at_ms)
-{
-    char end[ISO_TIME_BYTES + 1];
-    iso_time_write(end_at_ms, end);
-    return arena_printf(op->arena,
-                        "Equipment(Equipment='" STR_FMT
-                        "',ValidityEndDate=datetime'%.13s%%3A%.2s%%3A%.2s')",
-                        STR_ARG(equipment), end, end + 14, end + 17);
-}
-
-static void write_value(struct sap_op *op, struct text *out, const struct sap_row *row, int place,
-                        struct str value)
-{
-    const struct edm_field *field = &sap_edm_fields[place];
-    text_printf(out, ",\"%s\":", field->name);
-    if (place == EDM_VALIDITY_END) {
-        text_printf(out, "\"/Date(%lld)/\"", (long long)row->end_at_ms);
-    } else if (place == EDM_CHANGED_AT) {
-        text_printf(out, "\"/Date(%lld+0000)/\"", (long long)row->changed_at_ms);
-    } else if (place == EDM_EQUIPMENT) {
-        text_add_json(out, shown_number(op, value));
-    } else if (field->type == EDM_DATE) {
-        text_printf(out, value.len ? "\"/Date(" STR_FMT ")/\"" : "null", STR_ARG(value));
-    } else if (field->type == EDM_DECIMAL) {
-        text_printf(out, "\"" STR_FMT "\"", STR_ARG(value.len ? value : STR("0.000")));
-    } else if (field->type == EDM_BOOLEAN) {
-        text_add(out, value.len ? value : STR("false"));
-    } else {
-        text_add_json(out, value);
-    }
-}
-
-/* Is a field among those that $select names? */
-static bool selected(struct str select, const char *name)
-{
-    bool all = select.len == 0;
-    while (select.len) {
-        struct str item = text_trim(text_cut(&select, ','));
-        all = all || str_is(item, name) || str_is(item, "*");
-    }
-    return all;
-}
-
-static void write_row(struct sap_op *op, struct text *out, size_t at)
-{
-    const struct sap_row *row = &op->mock->rows.rows[at];
-    struct sap_values values;
-    sap_rows_get(&op->mock->rows, at, &values);
-    struct str uri = key_url(op, shown_number(op, values.of[EDM_EQUIPMENT]), row->end_at_ms);
-    text_add(out, STR("{\"__metadata\":{\"id\":"));
-    text_add_json(out, arena_printf(op->arena, SAP_MOCK_ROOT "/" STR_FMT, STR_ARG(uri)));
-    text_add(out, STR(",\"uri\":"));
-    text_add_json(out, arena_printf(op->arena, SAP_MOCK_ROOT "/" STR_FMT, STR_ARG(uri)));
-    text_add(out, STR(",\"type\":\"cds_api_equipment.EquipmentType\""));
-    if (op->mock->switches[SAP_MOCK_etags]) {
-        text_add(out, STR(",\"etag\":"));
-        text_add_json(out, sap_op_etag(op->arena, row));
-    }
-    text_add(out, STR("}"));
-    for (int i = 0; i < sap_edm_count; i++) {
-        if (selected(op->target.select, sap_edm_fields[i].name)) {
-            write_value(op, out, row, i, values.of[i]);
-        }
-    }
-    text_add(out, STR("}"));
-}
-
-static void answer_json(struct sap_op *op, int status, struct str body)
-{
-    op->answer->status = status;
-    op->answer->body = body;
-    sap_op_add_header(op, "Content-Type", STR("application/json"));
-    sap_op_add_header(op, "DataServiceVersion", STR("2.0"));
-}
-
-static void answer_row(struct sap_op *op, int status, size_t at)
-{
-    struct text out;
-    text_open(&out, op->arena, (size_t)1 << 20);
-    text_add(&out, STR("{\"d\":"));
-    write_row(op, &out, at);
-    text_add(&out, STR("}"));
-    answer_json(op, status, text_str(&out));
-    if (op->mock->switches[SAP_MOCK_etags]) {
-        sap_op_add_header(op, "ETag", sap_op_etag(op->arena, &op->mock->rows.rows[at]));
-    }
-}
-
-static void answer_metadata(struct sap_op *op)
-{
-    struct text out;
-    text_open(&out, op->arena, (size_t)1 << 20);
-    text_add(&out, STR("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<edmx:Edmx Version=\"1.0\" "
-                       "xmlns:edmx=\"http://schemas.microsoft.com/ado/2007/06/edmx\" "
-                       "xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\" "
-                       "xmlns:sap=\"http://www.sap.com/Protocols/SAPData\">\n"
-                       "<edmx:DataServices m:DataServiceVersion=\"2.0\">\n<Schema "
-                       "Namespace=\"cds_api_equipment\" "
-                       "xmlns=\"http://schemas.microsoft.com/ado/2008/09/edm\">\n"
-                       "<EntityType Name=\"EquipmentType\" "
-                       "sap:content-version=\"1\">\n<Key><PropertyRef Name=\"Equipment\"/>"
-                       "<PropertyRef Name=\"ValidityEndDate\"/></Key>\n"));
-    for (int i = 0; i < sap_edm_count; i++) {
-        const struct edm_field *field = &sap_edm_fields[i];
-        text_printf(&out, "<Property Name=\"%s\" Type=\"%s\"", field->name,
-                    sap_edm_type_name(field->type));
-        if (i == EDM_EQUIPMENT || i == EDM_VALIDITY_END) {
-            text_add(&out, STR(" Nullable=\"false\""));
-        }
-        if (field->max) {
-            text_printf(&out,
-                        field->type == EDM_DECIMAL ? " Precision=\"%d\"" : " MaxLength=\"%d\"",
-                        field->max);
-        }
-        if (field->type == EDM_DECIMAL) {
-            text_printf(&out, " Scale=\"%d\"", field->scale);
-        }
-        text_printf(&out, "%s%s%s/>\n", field->upper ? " sap:display-format=\"UpperCase\"" : "",
-                    field->creatable ? "" : " sap:creatable=\"false\"",
-                    field->updatable ? "" : " sap:updatable=\"false\"");
-    }
-    text_add(&out, STR("</EntityType>\n<EntityContainer Name=\"cds_api_equipment_Entities\" "
-                       "m:IsDefaultEntityContainer=\"true\">\n<EntitySet Name=\"Equipment\" "
-                       "EntityType=\"cds_api_equipment.EquipmentType\" sap:deletable=\"false\"/>\n"
-                       "</EntityContainer>\n</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n"));
-    op->answer->status = 200;
-    op->answer->body = text_str(&out);
-    sap_op_add_header(op, "Content-Type", STR("application/xml"));
-    sap_op_add_header(op, "DataServiceVersion", STR("2.0"));
 }
 
 /* ---- search --------------------------------------------------------------------------------------- */
@@ -277,7 +124,7 @@ static void search(struct sap_op *op)
     bool broken = op->target.bad_option;
     struct str filter = op->target.filter;
     while (!broken && count < TERMS_MAX &&
-           sap_filter_next(op->arena, &filter, &terms[count].field, &terms[count].value, &broken)) {
+           sap_filter_next(op, &filter, &terms[count].field, &terms[count].value, &broken)) {
         count++;
     }
     size_t *found = arena_array(op->arena, size_t, SEARCH_MAX);
@@ -286,20 +133,10 @@ static void search(struct sap_op *op)
         sap_op_fail(op, 400, "/IWBEP/CM_MGW_RT/154", "", "Invalid query option");
         return;
     }
-    struct text out;
-    bool first = true;
-    text_open(&out, op->arena, (size_t)8 << 20);
-    text_add(&out, STR("{\"d\":{\"results\":["));
-    for (size_t i = (size_t)op->target.skip; i < found_count; i++) {
-        if (op->target.top >= 0 && i - (size_t)op->target.skip >= (size_t)op->target.top) {
-            break;
-        }
-        text_add(&out, first ? STR("") : STR(","));
-        write_row(op, &out, found[i]);
-        first = false;
-    }
-    text_add(&out, STR("]}}"));
-    answer_json(op, 200, text_str(&out));
+    size_t first = (size_t)min_i64(op->target.skip, (int64_t)found_count);
+    size_t shown = found_count - first;
+    shown = op->target.top >= 0 && (size_t)op->target.top < shown ? (size_t)op->target.top : shown;
+    sap_op_answer_rows(op, found + first, shown, found_count);
 }
 
 /* ---- writes ----------------------------------------------------------------------------------------- */
@@ -308,15 +145,16 @@ static bool business_rules(struct sap_op *op, const struct sap_values *values)
 {
     struct str plant = values->of[EDM_PLANT];
     if (plant.len && plant.s[0] == '9') {
-        sap_op_fail(op, 400, "ZHB/002", "MaintenancePlant", "Plant " STR_FMT " does not exist",
-                    STR_ARG(plant));
-        return false;
+        sap_op_wrong(op, "ZHB/002", "MaintenancePlant", "Plant " STR_FMT " does not exist",
+                     STR_ARG(plant));
     }
     if (!values->of[EDM_CATEGORY].len) {
-        sap_op_fail(op, 400, "ZHB/003", "EquipmentCategory", "Enter an equipment category");
-        return false;
+        sap_op_wrong(op, "ZHB/003", "EquipmentCategory", "Enter an equipment category");
     }
-    return true;
+    if (op->wrong_count) {
+        sap_op_fail_all(op, 400);
+    }
+    return op->wrong_count == 0;
 }
 
 static bool precondition(struct sap_op *op, const struct sap_row *row)
@@ -328,14 +166,16 @@ static bool precondition(struct sap_op *op, const struct sap_row *row)
     }
     if (!if_match.len) {
         if (switches[SAP_MOCK_if_match_status]) {
-            sap_op_fail(op, (int)switches[SAP_MOCK_if_match_status], "/IWBEP/CM_MGW_RT/022", "",
+            sap_op_fail(op, (int)switches[SAP_MOCK_if_match_status],
+                        op->target.v4 ? "/IWBEP/CM_V4_RUNTIME/020" : "/IWBEP/CM_MGW_RT/022", "",
                         "Data has to be read before it is changed: If-Match is missing");
             return false;
         }
         return true;
     }
     if (!str_equal(if_match, sap_op_etag(op->arena, row))) {
-        sap_op_fail(op, 412, "/IWBEP/CM_MGW_RT/022", "", "The data was changed meanwhile");
+        sap_op_fail(op, 412, op->target.v4 ? "/IWBEP/CM_V4_RUNTIME/021" : "/IWBEP/CM_MGW_RT/022",
+                    "", "The data was changed meanwhile");
         return false;
     }
     return true;
@@ -361,25 +201,24 @@ static void update(struct sap_op *op)
         sap_rows_set(rows, (size_t)at, &values, op->now_ms);
         op->log->effect = true;
     }
-    if (op->mock->switches[SAP_MOCK_update_status] == 200) {
-        answer_row(op, 200, (size_t)at);
-        return;
-    }
-    op->answer->status = 204;
-    sap_op_add_header(op, "DataServiceVersion", STR("2.0"));
-    if (op->mock->switches[SAP_MOCK_etags]) {
-        sap_op_add_header(op, "ETag", sap_op_etag(op->arena, &rows->rows[at]));
+    if (op->mock->switches[SAP_MOCK_update_status] == 200 ||
+        (op->target.v4 && !sap_op_has_word(op, "prefer", "return=minimal"))) {
+        sap_op_answer_row(op, 200, (size_t)at);
+    } else {
+        sap_op_answer_empty(op, (size_t)at);
     }
 }
 
 static void add_location(struct sap_op *op, size_t at)
 {
     struct str number = sap_rows_value(&op->mock->rows, at, EDM_EQUIPMENT);
-    struct str url = key_url(op, number, op->mock->rows.rows[at].end_at_ms);
+    struct str url = sap_op_key_url(op, number, op->mock->rows.rows[at].end_at_ms);
     switch (op->mock->switches[SAP_MOCK_location]) {
     case 0:
         sap_op_add_header(op, "Location",
-                          arena_printf(op->arena, SAP_MOCK_ROOT "/" STR_FMT, STR_ARG(url)));
+                          arena_printf(op->arena, "%s/" STR_FMT,
+                                       op->target.v4 ? SAP_MOCK_ROOT_V4 : SAP_MOCK_ROOT,
+                                       STR_ARG(url)));
         break;
     case 1:
         sap_op_add_header(op, "Location", url);
@@ -424,29 +263,33 @@ static void create(struct sap_op *op)
     op->log->effect = true;
     op->target.equipment = values.of[EDM_EQUIPMENT];
     op->target.end_at_ms = SAP_END_OF_TIME_MS;
-    answer_row(op, 201, at);
+    sap_op_answer_row(op, 201, at);
     add_location(op, at);
 }
 
 static void read_entity(struct sap_op *op)
 {
     int64_t at = sap_op_find_row(op, op->target.equipment, op->target.end_at_ms);
+    if (op->target.bad_option) {
+        sap_op_fail(op, 400, "/IWBEP/CM_MGW_RT/154", "", "Invalid query option");
+        return;
+    }
     if (at < 0) {
         sap_op_fail(op, 404, "/IWBEP/CM_MGW_RT/020", "",
                     "Resource not found for the segment 'Equipment'");
         return;
     }
-    answer_row(op, 200, (size_t)at);
+    sap_op_answer_row(op, 200, (size_t)at);
 }
 
 static void execute_read(struct sap_op *op)
 {
     switch (op->target.kind) {
     case SAP_ROOT:
-        answer_json(op, 200, STR("{\"d\":{\"EntitySets\":[\"Equipment\"]}}"));
+        sap_op_answer_root(op);
         return;
     case SAP_METADATA:
-        answer_metadata(op);
+        sap_op_answer_metadata(op);
         return;
     case SAP_SET:
         search(op);
@@ -456,16 +299,23 @@ static void execute_read(struct sap_op *op)
     }
 }
 
-/* method, or what the tunnel POST + X-HTTP-Method says */
-static struct str real_method(const struct request *request)
+/* The method, or what V2's tunnel says: POST + X-HTTP-Method. */
+static struct str real_method(const struct sap_op *op)
 {
-    struct str tunnel = sap_op_header(request, "x-http-method");
-    return str_is(request->method, "POST") && tunnel.len ? tunnel : request->method;
+    struct str tunnel = sap_op_header(op->request, "x-http-method");
+    bool tunnelled = str_is(op->request->method, "POST") && tunnel.len && !op->target.v4;
+    return tunnelled ? tunnel : op->request->method;
+}
+
+static bool is_update(const struct sap_op *op, struct str method)
+{
+    return op->target.kind == SAP_ENTITY &&
+           (str_is(method, "PATCH") || (str_is(method, "MERGE") && !op->target.v4));
 }
 
 void sap_op_execute(struct sap_op *op)
 {
-    struct str method = real_method(op->request);
+    struct str method = real_method(op);
     enum sap_target_kind kind = op->target.kind;
     if (kind == SAP_OTHER_VERSION) {
         sap_op_fail(op, 403, "/IWFND/MED/170", "", "No service found for this version");
@@ -475,7 +325,10 @@ void sap_op_execute(struct sap_op *op)
         execute_read(op);
     } else if ((int64_t)op->request->body.len > op->mock->switches[SAP_MOCK_body_max]) {
         sap_op_fail(op, 413, "413", "", "The body is too large");
-    } else if (kind == SAP_ENTITY && (str_is(method, "PATCH") || str_is(method, "MERGE"))) {
+    } else if (op->mock->switches[SAP_MOCK_update_off]) {
+        sap_op_fail(op, (int)op->mock->switches[SAP_MOCK_update_off], "CX_SADL_ENTITY_CUD_DISABLED",
+                    "", "Changes of this entity are not enabled");
+    } else if (is_update(op, method)) {
         update(op);
     } else if (kind == SAP_SET && str_is(method, "POST")) {
         create(op);

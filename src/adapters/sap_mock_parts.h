@@ -79,11 +79,20 @@ enum sap_target_kind {
 };
 struct sap_target {
     enum sap_target_kind kind;
+    bool v4;
     struct str equipment; /* of SAP_ENTITY */
     int64_t end_at_ms;
     struct str filter, orderby, select;
     int64_t top, skip; /* top -1 = all */
+    bool count;        /* say how many there are */
     bool bad_option;
+};
+
+#define SAP_FAULTS_TOLD 4
+/* One of the things that are wrong with a request. */
+struct sap_wrong {
+    const char *code, *target;
+    struct str message;
 };
 
 /* One request under execution. */
@@ -98,17 +107,28 @@ struct sap_op {
     bool late;   /* its answer is gone: no session, no logon */
     bool silent; /* claim success, change nothing */
     struct str sap_message;
+    struct sap_wrong wrongs[SAP_FAULTS_TOLD];
+    int wrong_count;
 };
 
 void sap_sha_hex(struct str bytes, char *ret_hex); /* 64 characters and a NUL */
 bool sap_op_is_read(const struct request *);
 struct str sap_op_header(const struct request *, const char *name);
 void sap_op_add_header(struct sap_op *, const char *name, struct str value);
-/* Answer with an error document (V2 JSON). target "" = none. */
+
+/* sap_mock_error.c: answer with an error document in the version of the target and the form of the switch. target "" = none. */
 void sap_op_fail(struct sap_op *, int status, const char *code, const char *target,
                  const char *format, ...) PRINTF(5, 6);
-struct str sap_op_error_json(struct sap_op *, struct str code, struct str message,
+/* One more thing is wrong; sap_op_fail_all answers with all of them. */
+void sap_op_wrong(struct sap_op *, const char *code, const char *target, const char *format, ...)
+    PRINTF(4, 5);
+void sap_op_fail_all(struct sap_op *, int status);
+/* The body of an answer with this error; adds its content type. */
+struct str sap_op_error_body(struct sap_op *, struct str code, struct str message,
                              struct str target);
+/* A message for the header of a success. severity 1 success, 2 info, 3 warning, 4 error */
+struct str sap_op_message(struct sap_op *, const char *code, const char *target, int severity,
+                          struct str message);
 
 /* sap_mock_session.c: these two answer by themselves when they say no */
 bool sap_op_logged_on(struct sap_op *);
@@ -122,13 +142,23 @@ void sap_op_repeat_running(struct sap_op *);
 /* sap_mock_url.c */
 void sap_target_read(struct arena *, struct request const *, struct sap_target *ret_target);
 /* Take "Field eq literal" off the front of a filter. false: it is none (any more), or broken (then *ret_broken). */
-bool sap_filter_next(struct arena *, struct str *filter, int *ret_field, struct str *ret_value,
-                     bool *ret_broken);
+bool sap_filter_next(const struct sap_op *, struct str *filter, int *ret_field,
+                     struct str *ret_value, bool *ret_broken);
+
+/* sap_mock_answer.c: what is read */
+void sap_op_answer_root(struct sap_op *);
+void sap_op_answer_metadata(struct sap_op *);
+void sap_op_answer_row(struct sap_op *, int status, size_t row);
+/* in: count: of all that fit, where fewer are shown */
+void sap_op_answer_rows(struct sap_op *, const size_t *rows, size_t shown, size_t count);
+void sap_op_answer_empty(struct sap_op *, size_t row); /* 204 */
+struct str sap_op_etag(struct arena *, const struct sap_row *);
+struct str sap_op_key_url(struct sap_op *, struct str equipment, int64_t end_at_ms);
+bool sap_op_has_word(const struct sap_op *, const char *header, const char *word);
 
 /* sap_mock_odata.c */
 void sap_op_execute(struct sap_op *);
 int64_t sap_op_find_row(const struct sap_op *, struct str equipment, int64_t end_at_ms);
-struct str sap_op_etag(struct arena *, const struct sap_row *);
 struct str sap_row_name(const struct sap_rows *, size_t row);
 /* sap_mock_body.c: a request's body onto values. false: answered with an error. */
 bool sap_op_read_body(struct sap_op *, struct sap_values *, bool create, bool *ret_changed);

@@ -28,21 +28,36 @@ static bool quoted(struct arena *arena, struct str *rest, struct str *ret_text)
     return true;
 }
 
-/* Equipment='1',ValidityEndDate=datetime'9999-12-31T00:00:00' in any order, or '1' alone. */
+/* A day as it stands in an address: V4 9999-12-31, V2 datetime'9999-12-31T00:00:00'. */
+static bool day_literal(struct arena *arena, bool v4, struct str *rest, int64_t *ret_at_ms)
+{
+    struct str text;
+    if (v4) {
+        text = str_head(*rest, rest->len < 10 ? rest->len : 10);
+        *rest = str_from(*rest, text.len);
+        return sap_edm_day_read(text, ret_at_ms);
+    }
+    if (!str_starts(*rest, STR("datetime'"))) {
+        return false;
+    }
+    *rest = str_from(*rest, strlen("datetime"));
+    return quoted(arena, rest, &text) && sap_edm_date_read(text, ret_at_ms);
+}
+
+/* Equipment='1',ValidityEndDate=<day> in any order. */
 static bool read_key(struct arena *arena, struct str key, struct sap_target *target)
 {
     bool has_end = false;
     target->end_at_ms = SAP_END_OF_TIME_MS;
     while (key.len) {
-        struct str value;
         if (str_starts(key, STR("Equipment="))) {
             key = str_from(key, strlen("Equipment="));
             if (!quoted(arena, &key, &target->equipment)) {
                 return false;
             }
-        } else if (str_starts(key, STR("ValidityEndDate=datetime"))) {
-            key = str_from(key, strlen("ValidityEndDate=datetime"));
-            if (!quoted(arena, &key, &value) || !sap_edm_date_read(value, &target->end_at_ms)) {
+        } else if (str_starts(key, STR("ValidityEndDate="))) {
+            key = str_from(key, strlen("ValidityEndDate="));
+            if (!day_literal(arena, target->v4, &key, &target->end_at_ms)) {
                 return false;
             }
             has_end = true;
@@ -55,6 +70,16 @@ static bool read_key(struct arena *arena, struct str key, struct sap_target *tar
         key = key.len ? str_from(key, 1) : key;
     }
     return target->equipment.len && has_end;
+}
+
+static bool names_fields(struct str select)
+{
+    bool all = true;
+    while (select.len) {
+        struct str name = text_trim(text_cut(&select, ','));
+        all = all && (str_is(name, "*") || sap_edm_find(name) >= 0);
+    }
+    return all;
 }
 
 static void read_option(struct arena *arena, struct str option, struct sap_target *target)
@@ -70,12 +95,14 @@ static void read_option(struct arena *arena, struct str option, struct sap_targe
         target->orderby = plain;
     } else if (str_is(name, "$select")) {
         target->select = plain;
+        target->bad_option |= !names_fields(plain);
     } else if (str_is(name, "$top")) {
         target->bad_option |= text_to_i64(plain, &target->top) != RC_OK || target->top < 0;
     } else if (str_is(name, "$skip")) {
         target->bad_option |= text_to_i64(plain, &target->skip) != RC_OK || target->skip < 0;
-    } else if (name.len && name.s[0] == '$' && !str_is(name, "$format") &&
-               !str_is(name, "$inlinecount")) {
+    } else if (str_is(name, "$inlinecount") || str_is(name, "$count")) {
+        target->count = str_is(plain, "allpages") || str_is(plain, "true");
+    } else if (name.len && name.s[0] == '$' && !str_is(name, "$format")) {
         target->bad_option = true;
     }
 }
@@ -87,11 +114,14 @@ static void read_path(struct arena *arena, struct str path, struct sap_target *t
         target->kind = SAP_TOKEN;
         return;
     }
-    if (!str_starts(path, STR(SAP_MOCK_ROOT))) {
+    target->v4 = str_starts(path, STR(SAP_MOCK_ROOT_V4));
+    if (!target->v4 && !str_starts(path, STR(SAP_MOCK_ROOT))) {
         return;
     }
-    rest = str_from(path, strlen(SAP_MOCK_ROOT));
-    if (str_starts(rest, STR(";v=1"))) {
+    rest = str_from(path, strlen(target->v4 ? SAP_MOCK_ROOT_V4 : SAP_MOCK_ROOT));
+    if (target->v4) {
+        /* V4 has its version in the path itself */
+    } else if (str_starts(rest, STR(";v=1"))) {
         rest = str_from(rest, strlen(";v=1"));
     } else if (str_starts(rest, STR(";v="))) {
         target->kind = SAP_OTHER_VERSION;
@@ -129,9 +159,11 @@ void sap_target_read(struct arena *arena, struct request const *request,
     read_path(arena, path, ret_target);
 }
 
-bool sap_filter_next(struct arena *arena, struct str *filter, int *ret_field, struct str *ret_value,
-                     bool *ret_broken)
+bool sap_filter_next(const struct sap_op *op, struct str *filter, int *ret_field,
+                     struct str *ret_value, bool *ret_broken)
 {
+    struct arena *arena = op->arena;
+    int64_t at_ms;
     struct str rest = text_trim(*filter);
     if (!rest.len) {
         return false;
@@ -143,10 +175,8 @@ bool sap_filter_next(struct arena *arena, struct str *filter, int *ret_field, st
     if (field < 0 || !str_is(operator, "eq")) {
         return false;
     }
-    if (str_starts(rest, STR("datetime'"))) {
-        int64_t at_ms;
-        rest = str_from(rest, strlen("datetime"));
-        if (!quoted(arena, &rest, ret_value) || !sap_edm_date_read(*ret_value, &at_ms)) {
+    if (sap_edm_fields[field].type == EDM_DATE) {
+        if (!day_literal(arena, op->target.v4, &rest, &at_ms)) {
             return false;
         }
         *ret_value = arena_printf(arena, "%lld", (long long)at_ms);

@@ -40,10 +40,13 @@ void sap_slot_close(struct sap_slot *slot)
 enum rc sap_talk_credentials(struct call *call, const struct sap_config *config,
                              struct secrets *secrets, struct str *ret_sha)
 {
-    struct str names[2] = {config->user_secret, config->password_secret}, values[2];
+    struct str names[2] = {config->user_secret, config->password_secret}, values[2] = {{0}};
     unsigned char sha[SHA256_DIGEST_LENGTH];
     *ret_sha = STR_NONE;
     for (int i = 0; i < 2 && config->auth != SAP_AUTH_NONE; i++) {
+        if (!names[i].len) {
+            continue; /* a bearer token has no user */
+        }
         enum rc rc = secrets_get(secrets, call, names[i], &values[i]);
         if (rc != RC_OK) {
             return call_why(call, rc, "the downstream's secret " STR_FMT, STR_ARG(names[i]));
@@ -60,15 +63,22 @@ enum rc sap_talk_credentials(struct call *call, const struct sap_config *config,
     return RC_OK;
 }
 
+static bool secret_of(struct sap_talk *talk, struct str name, struct str *ret_value)
+{
+    if (secrets_get(talk->world->secrets, talk->call, name, ret_value) == RC_OK) {
+        return true;
+    }
+    talk->class = SAP_IS_CONFIG;
+    talk->error = (struct sap_error){.message = STR("a secret of the downstream is missing")};
+    return false;
+}
+
 static bool basic_of(struct sap_talk *talk, struct str *ret_value)
 {
     struct str user, password;
     struct arena *arena = talk->call->arena;
-    if (secrets_get(talk->world->secrets, talk->call, talk->config->user_secret, &user) != RC_OK ||
-        secrets_get(talk->world->secrets, talk->call, talk->config->password_secret, &password) !=
-            RC_OK) {
-        talk->class = SAP_IS_CONFIG;
-        talk->error = (struct sap_error){.message = STR("a secret of the downstream is missing")};
+    if (!secret_of(talk, talk->config->user_secret, &user) ||
+        !secret_of(talk, talk->config->password_secret, &password)) {
         return false;
     }
     struct str pair = arena_printf(arena, STR_FMT ":" STR_FMT, STR_ARG(user), STR_ARG(password));
@@ -114,11 +124,12 @@ static void take_bearer(struct sap_talk *talk)
     }
     int64_t seconds = json_member_i64(root, "expires_in", 300);
     seconds = seconds < 0 || seconds > 86400 ? 300 : seconds;
+    int64_t early_ms =
+        min_i64(SAP_BEARER_EARLY_MS, seconds * 500); /* short ones: half their life */
     arena_close(&talk->slot->bearer_arena);
     arena_open(&talk->slot->bearer_arena, 0);
     talk->slot->bearer = arena_printf(&talk->slot->bearer_arena, "Bearer " STR_FMT, STR_ARG(token));
-    talk->slot->bearer_until_ms =
-        clock_now_ms(talk->world->clock) + seconds * 1000 - SAP_BEARER_EARLY_MS;
+    talk->slot->bearer_until_ms = clock_now_ms(talk->world->clock) + seconds * 1000 - early_ms;
 }
 
 /* OAuth 2.0 client credentials (RFC 6749 section 4.4). */
@@ -162,6 +173,12 @@ static bool authorization(struct sap_talk *talk, struct str *ret_value)
         return true;
     case SAP_AUTH_BASIC:
         return basic_of(talk, ret_value);
+    case SAP_AUTH_BEARER:
+        if (!secret_of(talk, talk->config->password_secret, ret_value)) {
+            return false;
+        }
+        *ret_value = arena_printf(talk->call->arena, "Bearer " STR_FMT, STR_ARG(*ret_value));
+        return true;
     case SAP_AUTH_OAUTH2:
         break;
     }
@@ -184,7 +201,8 @@ static bool common(struct sap_talk *talk, struct request_headers *headers)
         return false;
     }
     bool v2 = talk->config->protocol == SAP_V2;
-    add(headers, "Accept", STR("application/json"));
+    add(headers, "Accept",
+        v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true"));
     add(headers, "Accept-Language", STR("en"));
     add(headers, "Authorization", logon);
     add(headers, "Cookie", talk->slot->cookies);
@@ -321,6 +339,10 @@ enum sap_class sap_talk_write(struct sap_talk *talk, const struct sap_write *wri
     add(&headers, "Content-Type",
         v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true"));
     add(&headers, v2 ? "DataServiceVersion" : "OData-Version", v2 ? STR("2.0") : STR("4.0"));
+    if (!v2) { /* a create has to tell the key, an update nothing */
+        add(&headers, "Prefer",
+            str_is(write->method, "POST") ? STR("return=representation") : STR("return=minimal"));
+    }
     add(&headers, "X-CSRF-Token", talk->slot->token);
     add(&headers, "If-Match", write->if_match);
     add(&headers, "X-HTTP-Method", tunnel ? write->method : STR_NONE);

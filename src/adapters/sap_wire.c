@@ -273,6 +273,23 @@ static void add_details(yyjson_val *list, struct sap_error *error)
     }
 }
 
+/* Where SAP's staff finds the request: V2 in innererror, V4 in its ErrorDetails or beside the code. */
+static void read_transaction(yyjson_val *own, yyjson_val *inner, struct sap_error *error)
+{
+    yyjson_val *v4 = yyjson_is_obj(inner) ? json_member(inner, "ErrorDetails") : NULL;
+    yyjson_val *places[] = {inner, v4, own};
+    for (size_t i = 0; i < COUNT_OF(places) && !error->transaction_id.len; i++) {
+        if (yyjson_is_obj(places[i])) {
+            error->transaction_id =
+                json_member_str(places[i], "transactionid",
+                                json_member_str(places[i], "@SAP__common.TransactionId", STR_NONE));
+            error->timestamp =
+                json_member_str(places[i], "timestamp",
+                                json_member_str(places[i], "@SAP__common.Timestamp", STR_NONE));
+        }
+    }
+}
+
 static bool read_json_error(struct arena *arena, struct str body, struct sap_error *error)
 {
     yyjson_val *root = NULL;
@@ -290,10 +307,10 @@ static bool read_json_error(struct arena *arena, struct str body, struct sap_err
     error->target = json_member_str(own, "target", STR_NONE);
     add_details(json_member(own, "details"), error);
     if (yyjson_is_obj(inner)) {
-        add_details(json_member(inner, "errordetails"), error);
-        error->transaction_id = json_member_str(inner, "transactionid", STR_NONE);
-        error->timestamp = json_member_str(inner, "timestamp", STR_NONE);
+        yyjson_val *details = json_member(inner, "errordetails");
+        add_details(yyjson_is_obj(details) ? json_member(details, "errordetail") : details, error);
     }
+    read_transaction(own, inner, error);
     return true;
 }
 
@@ -344,8 +361,10 @@ void sap_wire_error(struct arena *arena, struct str content_type, struct str bod
 static enum sap_severity severity_of(yyjson_val *message)
 {
     struct str word = json_member_str(message, "severity", STR_NONE);
-    int64_t number = json_member_i64(message, "numericSeverity",
-                                     json_member_i64(message, "@Common.numericSeverity", 0));
+    int64_t number = json_member_i64(
+        message, "numericSeverity",
+        json_member_i64(message, "@Common.numericSeverity",
+                        json_member_i64(message, "@SAP__common.numericSeverity", 0)));
     if (text_equal_nocase(word, STR("error")) || text_equal_nocase(word, STR("abort")) ||
         number >= 4) {
         return SAP_ERROR;
