@@ -52,7 +52,7 @@ void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,
     if (sap) {
         options.sap = *sap;
         fixture->user = sap->user;
-        fixture->password = sap->password;
+        fixture->password = sap->bearer.len ? sap->bearer : sap->password;
     }
     clock_manual_open(&fixture->clock, FIXTURE_NOW_MS, 1);
     settings_default(&fixture->settings);

@@ -6,6 +6,7 @@
 #include "adapters/clock_manual.h"
 #include "adapters/downstream_mock.h"
 #include "adapters/sap_mock.h"
+#include "adapters/sap_talk.h"
 #include "test.h"
 
 #define FIXTURE_NOW_MS INT64_C(1795340100000) /* 2026-11-22T09:35:00Z */

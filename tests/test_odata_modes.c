@@ -236,3 +236,128 @@ TEST_V2_V4(the_gateway_pair_is_dropped_where_it_is_not_configured)
         fixture_sap_close(&fixture);
     }
 }
+
+/* P9 S7: a token that somebody else made; refused, nothing is left to try */
+TEST_V2_V4(a_bearer_token_of_its_own_is_sent_as_it_is_and_refused_once)
+{
+    const struct sap_mock_options tokened = {.bearer = STR("t-1")};
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture,
+                     fixture_sap_mapping("{\"type\":\"none\"}",
+                                         "{\"type\":\"bearer\",\"token\":\"secret:sap/token\"}"),
+                     &tokened);
+    CHECK_INT(fixture.downstream->credentials_sha.len, 64);
+    (void)fixture_sap_create(&fixture);
+    fixture.password = STR("t-2");
+    size_t before = sap_mock_log_count(fixture.sap);
+    struct outcome outcome = fixture_sap_deliver(&fixture, "Pump-8", "", DOC_PUMP, "");
+    CHECK_STR(outcome.code, "AUTH");
+    CHECK_INT(outcome.class, OUTCOME_STOP);
+    CHECK_INT(sap_mock_log_count(fixture.sap), before + 1);
+    CHECK_HAS_NOT(outcome.data, "t-2");
+    fixture_sap_close(&fixture);
+}
+
+/* S7 P2: SAP locks a user after three refused logons: what the other senders had under way ends where it is */
+TEST_V2_V4(after_one_refused_logon_no_sender_says_a_word_until_a_probe_goes_well)
+{
+    struct fixture_sap fixture;
+    const char *basic =
+        "{\"type\":\"basic\",\"user\":\"secret:sap/user\",\"password\":\"secret:sap/password\"}";
+    fixture_sap_open(&fixture, fixture_sap_mapping("{\"type\":\"none\"}", basic),
+                     &fixture_sap_guarded);
+    fixture.password = STR("wrong");
+    CHECK_STR(fixture_sap_deliver(&fixture, "Pump-7", "", DOC_PUMP, "").code, "AUTH");
+    fixture.password = STR("secret"); /* the others do not know yet whether it is right again */
+    for (int i = 0; i < 4; i++) {
+        struct outcome other = fixture_sap_deliver(&fixture, "Pump-8", "", DOC_PUMP, "");
+        CHECK_STR(other.code, "NOT_SENT");
+        CHECK_INT(other.class, OUTCOME_NO_EFFECT);
+        CHECK(!other.counts);
+        CHECK_INT(other.retry_after_at_ms, FIXTURE_NOW_MS + SAP_REFUSED_REST_MS);
+        CHECK_INT(fixture_sap_read_back(&fixture).class, OUTCOME_UNSURE);
+    }
+    CHECK_INT(sap_mock_log_count(fixture.sap), 1);
+    struct outcome probe;
+    downstream_check(fixture.downstream, &fixture.call, &fixture.world, &probe);
+    CHECK_INT(probe.class, OUTCOME_EFFECT);
+    CHECK_STR(fixture_sap_deliver(&fixture, "Pump-8", "", DOC_PUMP, "").code, "DONE");
+    fixture_sap_close(&fixture);
+}
+
+/* P7: what was sent, what stood there before, what stands there now; for a failure SAP's own id of it */
+TEST_V2_V4(the_log_of_a_delivery_tells_its_fields_and_values_before_and_after)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    struct str ref = fixture_sap_create(&fixture);
+    struct outcome outcome =
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP,
+                            "{\"description\":\"Pump 8\",\"serial\":\"ab-1\",\"weight_kg\":12.5,"
+                            "\"commissioned\":\"1965-03-01\",\"site\":\"berlin\"}",
+                            ref.s);
+    CHECK_HAS(outcome.data, "\"fields\":[\"EquipmentName\"]");
+    CHECK_HAS(outcome.data, "\"before\":{\"EquipmentName\":\"Pump 7\"}");
+    CHECK_HAS(outcome.data, "\"after\":{\"EquipmentName\":\"Pump 8\"}");
+    CHECK_HAS(outcome.data, "\"body_sha\":\"");
+    outcome = fixture_sap_deliver(&fixture, "Pump-7", "{\"site\":\"berlin\"}",
+                                  "{\"site\":\"nowhere\"}", ref.s);
+    CHECK_STR(outcome.code, "PERMANENT");
+    CHECK_HAS(outcome.data, "\"transaction_id\":\"000000000000000000000000000000");
+    CHECK_HAS(outcome.data, "\"timestamp\":\"1795340100000.0000");
+    CHECK_HAS(outcome.data, "\"sap_code\":\"ZHB/002\"");
+    fixture_sap_close(&fixture);
+}
+
+/* E3: a lock waits half a minute at least, longer where SAP says so */
+TEST_V2_V4(a_lock_is_waited_for_in_whatever_way_it_is_told)
+{
+    static const int statuses[] = {400, 409, 423, 500};
+    for (size_t i = 0; i < COUNT_OF(statuses); i++) {
+        struct fixture_sap fixture;
+        fixture_sap_open(&fixture, "", NULL);
+        struct str ref = fixture_sap_create(&fixture);
+        sap_mock_switch(fixture.sap, SAP_MOCK_lock_status, statuses[i]);
+        sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .lock = true});
+        struct outcome outcome =
+            fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+        CHECK_STR(outcome.code, "LOCKED");
+        CHECK_INT(outcome.class, OUTCOME_NO_EFFECT);
+        CHECK_INT(fixture_sap_last_write(&fixture)->status, statuses[i]);
+        CHECK_INT(outcome.retry_after_at_ms, FIXTURE_NOW_MS + 30000);
+        CHECK_INT(fixture_sap_effects(&fixture), 1);
+        sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"),
+                                                        .status = 423,
+                                                        .message = STR("wait"),
+                                                        .retry_after = STR("90")});
+        outcome =
+            fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+        CHECK_INT(outcome.retry_after_at_ms, FIXTURE_NOW_MS + 90000);
+        fixture_sap_close(&fixture);
+    }
+}
+
+/* E1 E2: whatever form an error has, the status speaks; and where changes are not enabled, everything stops */
+TEST_V2_V4(an_error_in_any_form_has_the_class_of_its_status)
+{
+    static const struct {
+        int form, off;
+        const char *code;
+    } cases[] = {{0, 0, "PERMANENT"}, {1, 0, "PERMANENT"}, {2, 0, "PERMANENT"},
+                 {3, 0, "PERMANENT"}, {4, 0, "PERMANENT"}, {5, 0, "PERMANENT"},
+                 {0, 405, "CONFIG"},  {4, 405, "CONFIG"},  {2, 501, "CONFIG"}};
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    struct str ref = fixture_sap_create(&fixture);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        sap_mock_switch(fixture.sap, SAP_MOCK_error_form, cases[i].form);
+        sap_mock_switch(fixture.sap, SAP_MOCK_update_off, cases[i].off);
+        struct outcome outcome =
+            fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"site\":\"nowhere\"}", ref.s);
+        CHECK_STR(outcome.code, cases[i].code);
+        CHECK_HAS(outcome.pointers.len ? outcome.pointers : STR("/attributes/site"),
+                  "/attributes/site");
+    }
+    CHECK_INT(fixture_sap_effects(&fixture), 1);
+    fixture_sap_close(&fixture);
+}

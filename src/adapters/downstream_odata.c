@@ -26,6 +26,8 @@ struct odata {
     struct sap_slot *sessions; /* one per slot */
     atomic_bool wants_etag;    /* a write without If-Match was refused: read before every write */
     atomic_bool repeat_off;    /* the repeat headers are not configured there */
+    _Atomic int64_t
+        refused_at_ms; /* the last logon that was refused; 0 = none, or one went well since */
 };
 
 /* One delivery, read-back or check under way. */
@@ -51,7 +53,8 @@ static void run_begin(struct run *run, struct odata *odata, struct call *call, s
                                   .transport = odata->transport,
                                   .call = call,
                                   .world = world,
-                                  .trace_id = lease ? lease->trace_id : call->id};
+                                  .trace_id = lease ? lease->trace_id : call->id,
+                                  .refused_at_ms = lease ? &odata->refused_at_ms : NULL};
     run->talk.slot = &odata->sessions[slots_take(&odata->slots)];
     run->ref = lease ? lease->ref : STR_NONE;
     run->report.lease = lease;
@@ -67,12 +70,17 @@ static void run_end(struct run *run)
 static void waits(struct run *run, enum sap_class class)
 {
     int64_t now_ms = clock_now_ms(run->talk.world->clock);
+    struct str header = inbound_header(&run->talk.answer, "retry-after");
+    int64_t until_ms = inbound_retry_after(header, now_ms, BREAKER_PAUSE_MAX_MS);
+    int64_t refused_at_ms = atomic_load(&run->odata->refused_at_ms);
     if (class == SAP_IS_THROTTLED) {
-        struct str header = inbound_header(&run->talk.answer, "retry-after");
-        int64_t until_ms = inbound_retry_after(header, now_ms, BREAKER_PAUSE_MAX_MS);
         run->out->retry_after_at_ms = run->out->pause_until_ms = until_ms;
     } else if (class == SAP_IS_LOCKED) {
-        run->out->retry_after_at_ms = now_ms + LOCK_WAIT_MS;
+        run->out->retry_after_at_ms = max_i64(until_ms, now_ms + LOCK_WAIT_MS);
+    } else if (class == SAP_IS_AUTH) {
+        atomic_store(&run->odata->refused_at_ms, now_ms);
+    } else if (class == SAP_IS_NOT_SENT && refused_at_ms) {
+        run->out->retry_after_at_ms = refused_at_ms + SAP_REFUSED_REST_MS;
     }
 }
 
@@ -369,8 +377,11 @@ static enum sap_class verify(struct run *run)
 {
     struct sap_entity entity;
     struct sap_compared compared;
-    if (!verify_is_due(run) || !run->ref.len || !read_aside(run, &entity) ||
-        all_there(run, &entity, &compared)) {
+    if (!verify_is_due(run) || !run->ref.len || !read_aside(run, &entity)) {
+        return SAP_IS_DONE;
+    }
+    sap_report_after(&run->talk, entity.object, &run->report);
+    if (all_there(run, &entity, &compared)) {
         return SAP_IS_DONE;
     }
     run->report.note =
@@ -510,6 +521,9 @@ static void odata_check(struct downstream *port, struct call *call, struct world
         (void)end_as(&run, SAP_IS_DONE, NULL);
     } else {
         (void)end_read(&run, true);
+    }
+    if (ret_outcome->class == OUTCOME_EFFECT) {
+        atomic_store(&run.odata->refused_at_ms, 0);
     }
     run_end(&run);
 }

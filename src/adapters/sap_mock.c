@@ -57,6 +57,7 @@ struct sap_mock *sap_mock_open(const struct sap_mock_options *options)
     mock->options = (struct sap_mock_options){
         .user = arena_copy(&mock->arena, options->user),
         .password = arena_copy(&mock->arena, options->password),
+        .bearer = arena_copy(&mock->arena, options->bearer),
         .seed = arena_copy(&mock->arena, options->seed),
         .client = arena_copy(&mock->arena, options->client.len ? options->client : STR("100")),
         .control = options->control,

@@ -99,7 +99,8 @@ struct sap_log {
 };
 
 struct sap_mock_options {
-    struct str user, password; /* "" = no logon needed */
+    struct str user, password; /* "" = no logon by them */
+    struct str bearer;         /* a token that is always good; "" = none */
     struct str seed;           /* of tokens; "" = fixed */
     struct str client;         /* sap-client; "" = 100 */
     bool control;              /* paths under /_mock/ are open */

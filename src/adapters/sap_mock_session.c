@@ -120,7 +120,7 @@ static bool password_is_right(struct sap_op *op)
 {
     struct str header = sap_op_header(op->request, "authorization"), plain;
     const struct sap_mock_options *options = &op->mock->options;
-    if (!str_starts(header, STR("Basic ")) ||
+    if (!options->user.len || !str_starts(header, STR("Basic ")) ||
         text_unbase64(op->arena, str_from(header, 6), &plain) != RC_OK) {
         return false;
     }
@@ -150,14 +150,16 @@ void sap_op_give_bearer(struct sap_op *op)
 static bool bearer_is_right(const struct sap_op *op, struct str header)
 {
     const struct sap_mock *mock = op->mock;
-    return mock->bearer[0] && str_is(str_from(header, strlen("Bearer ")), mock->bearer) &&
-           op->now_ms < mock->bearer_until_ms;
+    struct str token = str_from(header, strlen("Bearer "));
+    bool fetched = mock->bearer[0] && str_is(token, mock->bearer);
+    return (fetched && op->now_ms < mock->bearer_until_ms) ||
+           (mock->options.bearer.len && str_equal(token, mock->options.bearer));
 }
 
 bool sap_op_logged_on(struct sap_op *op)
 {
     struct sap_mock *mock = op->mock;
-    if (op->late || !mock->options.user.len) {
+    if (op->late || (!mock->options.user.len && !mock->options.bearer.len)) {
         return true;
     }
     struct str header = sap_op_header(op->request, "authorization");

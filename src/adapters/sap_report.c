@@ -73,6 +73,25 @@ static struct str details_json(const struct sap_talk *talk)
     return text_str(&out);
 }
 
+/* The names of a body's fields; their values stand in before and after, or nowhere. */
+static struct str field_names(struct arena *arena, struct str body)
+{
+    yyjson_val *root = NULL, *key;
+    yyjson_obj_iter members;
+    struct text out;
+    if (!body.len || json_read(arena, body, 2, &root, NULL) != RC_OK || !yyjson_is_obj(root)) {
+        return STR_NONE;
+    }
+    text_open(&out, arena, (size_t)1 << 16);
+    yyjson_obj_iter_init(root, &members);
+    while ((key = yyjson_obj_iter_next(&members)) != NULL) {
+        text_add(&out, out.len ? STR(",") : STR("["));
+        text_add_json(&out, json_str(key));
+    }
+    text_add(&out, out.len ? STR("]") : STR(""));
+    return text_str(&out);
+}
+
 struct str sap_report_data(const struct sap_talk *talk, const struct sap_report *report)
 {
     struct arena *arena = talk->call->arena;
@@ -104,7 +123,9 @@ struct str sap_report_data(const struct sap_talk *talk, const struct sap_report 
     put_raw(&out, "overwritten", report->overwritten);
     put_raw(&out, "drift", report->drift);
     put_raw(&out, "details", details_json(talk));
+    put_raw(&out, "fields", field_names(arena, report->body));
     put_raw(&out, "before", report->before.len <= ANSWER_SHOWN_BYTES ? report->before : STR_NONE);
+    put_raw(&out, "after", report->after.len <= ANSWER_SHOWN_BYTES ? report->after : STR_NONE);
     if (failed && !error->code.len) {
         put(&out, arena, "answer", talk->answer.body);
     }
@@ -139,7 +160,7 @@ struct str sap_report_pointers(const struct sap_talk *talk)
     return text_str(&out);
 }
 
-static struct str values_before(const struct sap_talk *talk, struct str bytes, yyjson_val *entity)
+static struct str values_in(const struct sap_talk *talk, struct str bytes, yyjson_val *entity)
 {
     struct arena *arena = talk->call->arena;
     yyjson_val *root = NULL, *key;
@@ -166,11 +187,16 @@ static struct str values_before(const struct sap_talk *talk, struct str bytes, y
 void sap_report_before(const struct sap_talk *talk, yyjson_val *entity, struct sap_report *report)
 {
     const struct lease *lease = report->lease;
-    report->before = values_before(talk, lease->body.bytes, entity);
+    report->before = values_in(talk, lease->body.bytes, entity);
     if (lease->base.len) {
         sap_map_drift(talk->config, talk->call, lease->device_name, lease->base, lease->body.bytes,
                       entity, &report->overwritten, &report->drift);
     }
+}
+
+void sap_report_after(const struct sap_talk *talk, yyjson_val *entity, struct sap_report *report)
+{
+    report->after = values_in(talk, report->body, entity);
 }
 
 struct str sap_report_detail(const struct sap_talk *talk)

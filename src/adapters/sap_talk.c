@@ -3,6 +3,7 @@
 #include "adapters/sap_talk.h"
 
 #include <openssl/sha.h>
+#include <stdatomic.h>
 
 #include "base/text.h"
 #include "core/settings.h"
@@ -101,8 +102,22 @@ static void classify(struct sap_talk *talk, bool write, bool if_match)
     talk->class = sap_classify(talk->config, &reply);
 }
 
+/* SAP locks a user after three refused logons, so senders that are still talking when one of them is refused stop
+ * where they are. */
+static bool rests(struct sap_talk *talk)
+{
+    int64_t refused_at_ms = talk->refused_at_ms ? atomic_load(talk->refused_at_ms) : 0;
+    int64_t now_ms = clock_now_ms(talk->world->clock);
+    return refused_at_ms && now_ms >= refused_at_ms && now_ms - refused_at_ms < SAP_REFUSED_REST_MS;
+}
+
 static void perform(struct sap_talk *talk, const struct outbound *outbound)
 {
+    if (rests(talk)) {
+        talk->answer =
+            (struct inbound){.end = INBOUND_NOT_SENT, .why = STR("a logon has just been refused")};
+        return;
+    }
     talk->requests++;
     talk->transport->ops->perform(talk->transport, talk->call, talk->world, talk->slot->number,
                                   outbound, &talk->answer);

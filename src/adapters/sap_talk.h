@@ -9,6 +9,8 @@
 #define SAP_SESSION_IDLE_MS                                                                        \
     1500000 /* 25 min: SAP ends a session after 30 (http/security_session_timeout) */
 #define SAP_BEARER_EARLY_MS 60000 /* a token is renewed so long before it ends */
+#define SAP_REFUSED_REST_MS                                                                        \
+    60000 /* after a refused logon: longer than a conversation that was under way then goes on */
 
 /* What one sender keeps between conversations. */
 struct sap_slot {
@@ -29,6 +31,8 @@ struct sap_talk {
     struct world *world;
     struct sap_slot *slot;
     struct str trace_id;
+    _Atomic int64_t *
+        refused_at_ms; /* a logon was refused then, in some slot: nothing is sent; NULL = a probe */
     /* of the last request */
     struct inbound answer;
     struct sap_error error;

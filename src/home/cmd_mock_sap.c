@@ -56,6 +56,7 @@ static struct sap_mock *open_sap(const struct args *args, struct clock *clock)
     }
     struct sap_mock_options options = {.user = str_of(getenv("HOURBELL_MOCK_USER")),
                                        .password = str_of(getenv("HOURBELL_MOCK_PASSWORD")),
+                                       .bearer = str_of(getenv("HOURBELL_MOCK_BEARER")),
                                        .seed = str_of(seed),
                                        .control = args_has(args, "control")};
     struct sap_mock *sap = sap_mock_open(&options);

@@ -38,9 +38,9 @@ static const char *const setting_names[CONFIG_COUNT] = {
 /* clang-format on */
 
 /* Variables of the command line, of mock-sap, of the secrets and of the AWS home (lambda.h): no settings, but ours. */
-static const char *const foreign_variables[] = {"HOURBELL_URL",       "HOURBELL_KEY",
-                                                "HOURBELL_KEY_FILE",  "HOURBELL_CONF",
-                                                "HOURBELL_MOCK_USER", "HOURBELL_MOCK_PASSWORD"};
+static const char *const foreign_variables[] = {
+    "HOURBELL_URL",       "HOURBELL_KEY",           "HOURBELL_KEY_FILE",   "HOURBELL_CONF",
+    "HOURBELL_MOCK_USER", "HOURBELL_MOCK_PASSWORD", "HOURBELL_MOCK_BEARER"};
 
 /* ---- remarks -------------------------------------------------------------------------------- */
 

@@ -143,9 +143,9 @@ static const struct command commands[] = {
      .examples = {{"hourbell serve --file hourbell.conf", "start with a settings file"},
                   {"hourbell serve --data-dir ./data --window 60s", "try it in this folder with a window of one minute"}}},
     {.name = "mock-sap", .also = "sap mock", .help = "run a stand-in for SAP, for tests and demonstrations",
-     .text = "Speaks the part of OData V2 that the connector needs: sessions, ETags, $metadata, search, changes. It forgets "
-             "everything when it stops, unless --state is given. User and password come from HOURBELL_MOCK_USER and "
-             "HOURBELL_MOCK_PASSWORD; without them everybody may.",
+     .text = "Speaks the part of OData V2 and V4 that the connector needs: sessions, ETags, $metadata, search, changes. It "
+             "forgets everything when it stops, unless --state is given. User and password come from HOURBELL_MOCK_USER and "
+             "HOURBELL_MOCK_PASSWORD, a bearer token from HOURBELL_MOCK_BEARER; without them everybody may.",
      .options = mock_sap_options, .run = cmd_mock_sap, .exits = "11 13",
      .examples = {{"hourbell mock-sap --control", "with the control paths open"}}},
     {.name = "config", .also = "settings configure set", .help = "print the settings as the server would take them",
