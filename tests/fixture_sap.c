@@ -22,8 +22,6 @@ static enum rc secret(struct secrets *secrets, struct call *call, struct str nam
 
 static const struct secrets_ops secret_ops = {.get = secret};
 
-bool fixture_sap_v4;
-
 static struct str replace(struct arena *arena, struct str text, const char *from, const char *to)
 {
     const char *at = memmem(text.s, text.len, from, strlen(from));
@@ -45,7 +43,7 @@ void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,
                                               .hooks = {.context = fixture, .wait = waits}};
     *fixture = (struct fixture_sap){.secrets = {&secret_ops}};
     arena_open(&fixture->arena, 0);
-    if (fixture_sap_v4) {
+    if (odata_v4) {
         options.mapping = fixture_sap_as_v4(
             &fixture->arena, mapping[0] ? options.mapping : str_of(downstream_mock_mapping));
     }

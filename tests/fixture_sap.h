@@ -7,7 +7,7 @@
 #include "adapters/downstream_mock.h"
 #include "adapters/sap_mock.h"
 #include "adapters/sap_talk.h"
-#include "test.h"
+#include "odata_versions.h"
 
 #define FIXTURE_NOW_MS INT64_C(1795340100000) /* 2026-11-22T09:35:00Z */
 
@@ -29,21 +29,6 @@ struct fixture_sap {
     int sends;                 /* makes repeat ids */
     struct lease lease;        /* the last one */
 };
-
-/* A test that is played against OData V2 and again, with _v4 at the end of its name, against V4. */
-#define TEST_V2_V4(sentence)                                                                       \
-    static void in_both_##sentence(void);                                                          \
-    TEST(sentence)                                                                                 \
-    {                                                                                              \
-        in_both_##sentence();                                                                      \
-    }                                                                                              \
-    TEST(sentence##_v4)                                                                            \
-    {                                                                                              \
-        fixture_sap_v4 = true;                                                                     \
-        in_both_##sentence();                                                                      \
-    }                                                                                              \
-    static void in_both_##sentence(void)
-extern bool fixture_sap_v4; /* which version fixture_sap_open speaks */
 
 /* in: mapping "" = the mock's own; sap: may be NULL */
 void fixture_sap_open(struct fixture_sap *, const char *mapping,

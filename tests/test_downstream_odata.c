@@ -288,7 +288,7 @@ TEST_V2_V4(an_error_message_on_a_success_is_unsure_and_a_warning_is_not)
         fixture_sap_open(&fixture, "", NULL);
         struct str ref = fixture_sap_create(&fixture);
         struct str message =
-            fixture_sap_v4
+            odata_v4
                 ? arena_printf(&fixture.arena,
                                "[{\"code\":\"A/1\",\"message\":\"look here\","
                                "\"numericSeverity\":%zu},"
