@@ -22,7 +22,7 @@ static enum rc secret(struct secrets *secrets, struct call *call, struct str nam
 
 static const struct secrets_ops secret_ops = {.get = secret};
 
-static struct str replace(struct arena *arena, struct str text, const char *from, const char *to)
+struct str fixture_sap_with(struct arena *arena, struct str text, const char *from, const char *to)
 {
     const char *at = memmem(text.s, text.len, from, strlen(from));
     assert(at);
@@ -32,8 +32,8 @@ static struct str replace(struct arena *arena, struct str text, const char *from
 
 struct str fixture_sap_as_v4(struct arena *arena, struct str mapping)
 {
-    struct str v4 = replace(arena, mapping, "\"v2\"", "\"v4\"");
-    return replace(arena, v4, SAP_MOCK_ROOT "\"", SAP_MOCK_ROOT_V4 "\"");
+    struct str v4 = fixture_sap_with(arena, mapping, "\"v2\"", "\"v4\"");
+    return fixture_sap_with(arena, v4, SAP_MOCK_ROOT "\"", SAP_MOCK_ROOT_V4 "\"");
 }
 
 void fixture_sap_open(struct fixture_sap *fixture, const char *mapping,

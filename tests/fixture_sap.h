@@ -47,6 +47,8 @@ struct outcome fixture_sap_send(struct fixture_sap *);
 
 /* Create a device with DOC_PUMP as its document. out: its reference. */
 struct str fixture_sap_create(struct fixture_sap *);
+/* A mapping with one part replaced. */
+struct str fixture_sap_with(struct arena *, struct str mapping, const char *from, const char *to);
 /* The same mapping in V4. */
 struct str fixture_sap_as_v4(struct arena *, struct str mapping);
 /* A mock that wants a logon. */

@@ -3,6 +3,7 @@
  *
  *   sim_hourbell.c  a run: what happens in which order, how it comes to rest; the tests
  *   sim_world.c     chance, clocks, the disk, crashes, what the sender and SAP do to each other
+ *   sim_sap.c       what kind of SAP it is: version, habits, faults
  *   sim_home.c      the turns of the server: settle, answer, plan, lease, tell; one commit; then what leaves
  *   sim_client.c    what customers and operators ask, and what they must find later
  *   sim_check.c     the invariants, on the store and on SAP's own log */
@@ -36,7 +37,10 @@
 
 /* What happened in a run, to see that it does. */
 #define SIM_COUNT_NAMES(X)                                                                         \
-    X(TURNS) X(CRASHES) X(POWER) X(VOIDS) X(STEPS) X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP)
+    X(TURNS)                                                                                       \
+    X(CRASHES)                                                                                     \
+    X(POWER) X(VOIDS) X(STEPS) X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP) X(V4) X(BLIND)      \
+        X(WITHOUT_ETAGS) X(LOCKS) X(SESSIONS_LOST) X(STALE) X(THROTTLED)
 enum sim_count {
 #define X(name) SIM_##name,
     SIM_COUNT_NAMES(X)
@@ -49,6 +53,7 @@ enum sim_count {
 struct sim_profile {
     bool crashes, power, steps, late, full_disk, busy_store, lag, short_history, zombies;
     int concurrency, fault_percent;
+    bool v4, etags; /* of SAP */
 };
 
 enum sim_job_kind { SIM_SEND, SIM_TELL };
@@ -161,11 +166,15 @@ void sim_start(struct sim *); /* the process */
 void sim_crash(struct sim *, enum fault_loss);
 void sim_advance(struct sim *, int64_t ms);
 void sim_step_clock(struct sim *, int64_t ms);
-void sim_fault(struct sim *); /* queue something for SAP to do */
 int64_t sim_true_ms(struct sim *);
 int64_t sim_now_ms(struct sim *);
 struct str sim_text(struct sim *, const char *format, ...)
     PRINTF(2, 3); /* lives as long as the run */
+
+/* sim_sap.c */
+struct str sim_sap_mapping(struct sim *); /* draws the habits of this run's connector */
+void sim_sap_habits(struct sim *);        /* and those of its SAP */
+void sim_fault(struct sim *);             /* queue something for SAP to do */
 
 /* sim_home.c */
 void sim_turn(struct sim *, int ask_count);

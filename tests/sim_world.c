@@ -9,8 +9,7 @@
 #include "dynamo_rig.h"
 
 #define START_MS INT64_C(1795428300000) /* 2026-11-23T10:05:00Z */
-#define READS_EVERY 20       /* a list of DynamoDB is 16 queries, counts are 80 and more */
-#define SETTLE_LIMIT_MS 1000 /* late commits stay so far below late_limit */
+#define READS_EVERY 20 /* a list of DynamoDB is 16 queries, counts are 80 and more */
 
 /* ---- chance ------------------------------------------------------------------------------------ */
 
@@ -116,65 +115,6 @@ static void after_send(void *context, const struct outbound *outbound UNUSED,
 static void pass_time(void *context, int64_t ms)
 {
     sim_advance(context, ms);
-}
-
-/* ---- what SAP does --------------------------------------------------------------------------------------- */
-
-/* What may come over a write, and over anything. Nothing here breaks SAP's word: what says "not done" was not done. */
-static void fault_of_write(struct sim *sim, struct sap_fault *fault)
-{
-    static const struct sap_fault faults[] = {
-        {.drop = SAP_DROP_BEFORE},
-        {.drop = SAP_DROP_AFTER},
-        {.drop = SAP_DROP_HALF},
-        {.status = 503, .retry_after = {"120", 3}},
-        {.status = 503},
-        {.status = 429, .retry_after = {"30", 2}},
-        {.status = 400,
-         .code = {"ZHB/021", 7},
-         .message = {"Equipment is locked by user MILLER", 34}},
-        {.status = 400, .code = {"ZHB/020", 7}, .message = {"Not today", 9}},
-        {.status = 504, .commit = true},
-        {.status = 504},
-        {.status = 502, .commit = true},
-        {.status = 500},
-        {.status = 401},
-        {.touch = true},
-        {.delay_ms = 30000},
-        {.delay_ms = 70000},
-        {.expire = true},
-    };
-    *fault = faults[sim_random(sim, COUNT_OF(faults))];
-    fault->method = STR("WRITE");
-    if (sim->profile.late && sim_percent(sim, 30)) {
-        int64_t most_ms = sim->settings.late_limit_ms - SETTLE_LIMIT_MS;
-        *fault = (struct sap_fault){.method = STR("WRITE"),
-                                    .drop = SAP_DROP_AFTER,
-                                    .late_ms = 1 + (int64_t)sim_random(sim, (uint64_t)most_ms)};
-        sim->counts[SIM_LATE]++;
-    }
-}
-
-static void fault_of_read(struct sim *sim, struct sap_fault *fault)
-{
-    static const struct sap_fault faults[] = {
-        {.drop = SAP_DROP_AFTER}, {.status = 503}, {.status = 500},   {.delay_ms = 15000},
-        {.expire = true},         {.status = 429}, {.delay_ms = 900}, {.drop = SAP_DROP_HALF},
-    };
-    *fault = faults[sim_random(sim, COUNT_OF(faults))];
-    fault->method = STR("READ");
-}
-
-void sim_fault(struct sim *sim)
-{
-    struct sap_fault fault;
-    if (sim_percent(sim, 70)) {
-        fault_of_write(sim, &fault);
-    } else {
-        fault_of_read(sim, &fault);
-    }
-    fault.times = sim_percent(sim, 10) ? 1 + (int)sim_random(sim, 8) : 1;
-    sap_mock_fault(downstream_mock_sap(sim->downstream), &fault);
 }
 
 /* ---- who is told --------------------------------------------------------------------------------------------- */
@@ -285,14 +225,13 @@ static void open_downstream(struct sim *sim)
 {
     struct call call = {.arena = &sim->turn_arena};
     struct downstream_mock_options options = {
+        .mapping = sim_sap_mapping(sim),
         .hooks = {.context = sim, .wait = pass_time, .before = before_send, .after = after_send},
         .clock = &sim->truth.clock,
         .slots = SIM_DEPTH_MAX + 2};
     CHECK_RC(downstream_mock_open(&call, &options, NULL, &sim->downstream), RC_OK);
     sim->world.downstream = sim->downstream;
-    struct sap_mock *sap = downstream_mock_sap(sim->downstream);
-    sap_mock_switch(sap, SAP_MOCK_repeat_oasis, (int64_t)sim_random(sim, 2));
-    sap_mock_switch(sap, SAP_MOCK_log_reads, 1);
+    sim_sap_habits(sim);
 }
 
 static void make_keys(struct sim *sim)
@@ -318,7 +257,9 @@ void sim_open(struct sim *sim, uint64_t seed)
 {
     memset(sim, 0, sizeof *sim);
     sim->seed = seed;
-    sim->chance = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    sim->chance = seed;
+    sim->chance =
+        sim_random(sim, UINT64_MAX); /* else the next seed's chance is this one's, a step on */
     sim->tallies_known = true;
     if (dynamo_endpoint()) {
         dynamo_forget_table();
