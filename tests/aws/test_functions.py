@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.parse
@@ -403,6 +404,97 @@ def a_signed_request_is_judged_by_the_role_that_signed_it(folder, world):
         assert api.ask(signed("acme-app"))["statusCode"] == 401
         assert api.ask(signed("boss", "DELETE", "/keys/" + arn("ops")))["statusCode"] == 200
         assert api.ask(signed("ops"))["statusCode"] == 401, "a key that was deleted was somebody's will"
+
+
+# --- SAP's logon -------------------------------------------------------------------------------------------------------
+
+
+class GuardedSap:
+    """A mock SAP that wants a password and locks its user at the third failure; `restart` is another password on the same port."""
+
+    def __init__(self, folder, password):
+        self.port, self.process = 0, None
+        self.root = f"{folder}/guarded_root"
+        self.restart(password)
+        os.mkdir(self.root)
+        with open(os.path.join(ROOT, "downstream.json"), encoding="utf-8") as file:
+            mapping = json.load(file)
+        mapping["base_url"] = mapping["base_url"].replace(":8181", f":{self.port}")
+        mapping["auth"] = {"type": "basic", "user": "secret:sap/user", "password": "secret:sap/password"}
+        with open(f"{self.root}/downstream.json", "w", encoding="utf-8") as file:
+            json.dump(mapping, file)
+
+    def restart(self, password):
+        self.close()
+        environment = {**os.environ, "HOURBELL_MOCK_USER": "hourbell", "HOURBELL_MOCK_PASSWORD": password}
+        self.process = subprocess.Popen([os.path.join(BUILT, "hourbell"), "mock-sap", "--control", "--bind", f"127.0.0.1:{self.port}"],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        line = self.process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        assert found, line
+        self.port = int(found[1])
+
+    def statuses(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", "/_mock/log")
+        lines = [json.loads(line) for line in connection.getresponse().read().splitlines()]
+        connection.close()
+        return [line["status"] for line in lines]
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+
+
+@test
+def a_refused_logon_stops_two_workers_until_an_operators_probe(folder, world):
+    """P2: SAP locks its user at the third failed logon. Row S7."""
+    names = [f"pump-{i}" for i in range(6)]
+    sap = GuardedSap(folder, "old")
+    world.secrets = {"/hourbell/test/sap/user": "hourbell", "/hourbell/test/sap/password": "old"}
+    with Live(folder, world, "api") as api, \
+            Live(f"{folder}/1", world, "deliver", LAMBDA_TASK_ROOT=sap.root) as one, \
+            Live(f"{folder}/2", world, "deliver", LAMBDA_TASK_ROOT=sap.root) as two:
+        try:
+            for name in names:
+                create(api, name)
+                update(api, name, {"vendor": "a"})
+            next_window()
+            assert one.ask({"Records": [message("live/!system")]}) == {"batchItemFailures": []}
+            assert sap.statuses() == [200], "new credentials: one probe in the whole system, and nothing else"
+            assert one.ask({"Records": [message("live/pump-0")]}) == {"batchItemFailures": []}
+            assert look(api, "pump-0")["work"] == "none"
+            sap.restart("new")  # somebody has changed the password; both workers are warm and do not know
+
+            def deliver_all(worker, order):
+                for name in order:
+                    assert worker.ask({"Records": [message(f"live/{name}")]}) == {"batchItemFailures": []}
+            for _ in range(2):
+                threads = [threading.Thread(target=deliver_all, args=(one, names[1:])),
+                           threading.Thread(target=deliver_all, args=(two, names[:0:-1]))]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                seen = sap.statuses()
+                assert 1 <= len(seen) <= 2 and set(seen) == {401}, seen
+            stopped = json.loads(api.ask(request("GET", "/downstream", who=OPERATOR))["body"])
+            assert stopped["breaker"]["state"] == "stopped", stopped
+            assert [event["type"] for _, event in world.told].count("downstream.stopped") == 1, world.told
+            world.secrets["/hourbell/test/sap/password"] = "new"
+            probe = api.ask(request("POST", "/downstream/actions", {"action": "probe", "reason": "password mended"}, OPERATOR))
+            assert probe["statusCode"] == 200, probe
+            with Live(f"{folder}/3", world, "deliver", LAMBDA_TASK_ROOT=sap.root) as three:
+                assert three.ask({"Records": [message("live/!system")]}) == {"batchItemFailures": []}
+                seen = sap.statuses()
+                assert seen[-1] == 200 and seen.count(401) <= 2, "the user is not locked"
+                for name in names[1:]:
+                    assert three.ask({"Records": [message(f"live/{name}")]}) == {"batchItemFailures": []}
+                    assert look(api, name)["work"] == "none", look(api, name)
+        finally:
+            sap.close()
 
 
 # --- report ----------------------------------------------------------------------------------------------------------------
