@@ -39,7 +39,8 @@
 #define SIM_COUNT_NAMES(X)                                                                         \
     X(TURNS)                                                                                       \
     X(CRASHES)                                                                                     \
-    X(POWER) X(VOIDS) X(STEPS) X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP) X(V4) X(BLIND)      \
+    X(POWER)                                                                                       \
+    X(VOIDS) X(STEPS) X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP) X(V4) X(BLIND)               \
         X(WITHOUT_ETAGS) X(LOCKS) X(SESSIONS_LOST) X(STALE) X(THROTTLED)
 enum sim_count {
 #define X(name) SIM_##name,
@@ -99,6 +100,7 @@ struct sim_fact {
 
 struct sim_effect {             /* beside each line of SAP's log */
     int64_t true_ms, offset_ms; /* arrival; hourbell's clock minus the true one then */
+    struct str repeat_id;       /* of the delivery it was for, whether SAP was told it or not */
 };
 
 struct sim_told {

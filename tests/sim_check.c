@@ -199,25 +199,13 @@ static void print_sap(struct sim *sim, int device)
     }
 }
 
-/* On the wire the id is written as a UUID, with dashes. */
-static bool is_id(struct str wire, struct str id)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < wire.len; i++) {
-        if (wire.s[i] != '-' && (at == id.len || wire.s[i] != id.s[at++])) {
-            return false;
-        }
-    }
-    return wire.len > 0 && at == id.len;
-}
-
 bool sim_had_effect(struct sim *sim, struct str repeat_id)
 {
     bool known = false, effect = false;
     sap_mock_advance(downstream_mock_sap(sim->downstream), sim_true_ms(sim));
     for (size_t i = 0; i < sap_mock_log_count(sap_of(sim)); i++) {
         const struct sap_log *line = sap_mock_log_at(sap_of(sim), i);
-        bool same = is_id(line->repeat_id, repeat_id);
+        bool same = line->write && str_equal(sim->effects[i].repeat_id, repeat_id);
         known |= same;
         effect |= same && line->effect;
     }
@@ -265,16 +253,17 @@ static void check_repeat_ids(struct sim *sim)
     size_t count = sap_mock_log_count(sap_of(sim));
     for (size_t i = 0; i < count; i++) {
         const struct sap_log *line = sap_mock_log_at(sap_of(sim), i);
+        struct str id = sim->effects[i].repeat_id;
         int effects = line->effect;
-        for (size_t n = i + 1; n < count && line->write && line->repeat_id.len; n++) {
+        for (size_t n = i + 1; n < count && line->write && id.len; n++) {
             const struct sap_log *other = sap_mock_log_at(sap_of(sim), n);
-            if (other->write && str_equal(line->repeat_id, other->repeat_id)) {
+            if (other->write && str_equal(id, sim->effects[n].repeat_id)) {
                 CHECK_BYTES(other->body_sha, line->body_sha);
                 effects += other->effect;
             }
         }
         if (effects > 1) {
-            FAIL("I3: %d effects of the delivery " STR_FMT, effects, STR_ARG(line->repeat_id));
+            FAIL("I3: %d effects of the delivery " STR_FMT, effects, STR_ARG(id));
         }
     }
 }

@@ -107,8 +107,10 @@ static void after_send(void *context, const struct outbound *outbound UNUSED,
     size_t count = sap_mock_log_count(sap);
     CHECK(count > 0 && count <= SIM_EFFECTS);
     CHECK_INT(sap_mock_log_at(sap, count - 1)->no, (int64_t)count); /* none was dropped */
-    sim->effects[count - 1] = (struct sim_effect){.true_ms = sim_true_ms(sim),
-                                                  .offset_ms = sim_now_ms(sim) - sim_true_ms(sim)};
+    sim->effects[count - 1] = (struct sim_effect){
+        .true_ms = sim_true_ms(sim),
+        .offset_ms = sim_now_ms(sim) - sim_true_ms(sim),
+        .repeat_id = arena_copy(&sim->arena, sim->running->lease.body.repeat_id)};
     disturb(sim);
 }
 
