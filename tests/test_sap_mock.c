@@ -39,10 +39,18 @@ TEST(a_search_takes_terms_an_order_a_top_and_a_selection)
                             NULL, 0),
               200);
     CHECK_HAS(desk.answer.body, "\"EquipmentName\":\"n2\"");
+    CHECK_INT(mock_desk_get(&desk,
+                            ROOT "/Equipment?$filter=((YY1_DEVICE_NAME%20eq%20'same')%20and%20"
+                                 "(EquipmentName%20eq%20'n1'))"),
+              200);
+    CHECK_HAS(desk.answer.body, "\"Equipment\":\"10000001\"");
     static const char *const bad[] = {"$filter=Nope%20eq%20'1'",
                                       "$filter=EquipmentName%20gt%20'1'",
                                       "$filter=EquipmentName%20eq%20'1",
                                       "$filter=x",
+                                      "$filter=(EquipmentName%20eq%20'1'",
+                                      "$filter=EquipmentName%20eq%20'1')",
+                                      "$filter=EquipmentName%20eq%20'1'%20and%20",
                                       "$top=-1",
                                       "$top=x",
                                       "$expand=a",

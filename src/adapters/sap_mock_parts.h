@@ -107,6 +107,7 @@ struct sap_op {
     bool late;   /* its answer is gone: no session, no logon */
     bool silent; /* claim success, change nothing */
     struct str sap_message;
+    int open_brackets; /* of the filter, so far */
     struct sap_wrong wrongs[SAP_FAULTS_TOLD];
     int wrong_count;
 };
@@ -142,8 +143,8 @@ void sap_op_repeat_running(struct sap_op *);
 /* sap_mock_url.c */
 void sap_target_read(struct arena *, struct request const *, struct sap_target *ret_target);
 /* Take "Field eq literal" off the front of a filter. false: it is none (any more), or broken (then *ret_broken). */
-bool sap_filter_next(const struct sap_op *, struct str *filter, int *ret_field,
-                     struct str *ret_value, bool *ret_broken);
+bool sap_filter_next(struct sap_op *, struct str *filter, int *ret_field, struct str *ret_value,
+                     bool *ret_broken);
 
 /* sap_mock_answer.c: what is read */
 void sap_op_answer_root(struct sap_op *);

@@ -159,8 +159,19 @@ void sap_target_read(struct arena *arena, struct request const *request,
     read_path(arena, path, ret_target);
 }
 
-bool sap_filter_next(const struct sap_op *op, struct str *filter, int *ret_field,
-                     struct str *ret_value, bool *ret_broken)
+/* How many of the character stand at the front; they are taken off. */
+static int run_of(struct str *rest, char c)
+{
+    int count = 0;
+    while (rest->len && rest->s[0] == c) {
+        *rest = str_from(*rest, 1);
+        count++;
+    }
+    return count;
+}
+
+bool sap_filter_next(struct sap_op *op, struct str *filter, int *ret_field, struct str *ret_value,
+                     bool *ret_broken)
 {
     struct arena *arena = op->arena;
     int64_t at_ms;
@@ -169,6 +180,7 @@ bool sap_filter_next(const struct sap_op *op, struct str *filter, int *ret_field
         return false;
     }
     *ret_broken = true;
+    op->open_brackets += run_of(&rest, '('); /* among terms that all must fit they mean nothing */
     struct str name = text_cut(&rest, ' ');
     int field = sap_edm_find(name);
     struct str operator= text_cut(&rest, ' ');
@@ -183,8 +195,12 @@ bool sap_filter_next(const struct sap_op *op, struct str *filter, int *ret_field
     } else if (!quoted(arena, &rest, ret_value)) {
         return false;
     }
+    op->open_brackets -= run_of(&rest, ')');
+    if (op->open_brackets < 0 || (!rest.len && op->open_brackets > 0)) {
+        return false;
+    }
     if (rest.len) {
-        if (!str_starts(rest, STR(" and "))) {
+        if (!str_starts(rest, STR(" and ")) || rest.len == strlen(" and ")) {
             return false;
         }
         rest = str_from(rest, strlen(" and "));
