@@ -2,6 +2,7 @@
  * a request came is told right, and a write leaves at most once. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,15 @@
 #define SEEN_MAX 16
 
 /* One letter per request: o answer, r redirect, c close without an answer, h half an answer, b a big answer, n never answer,
- * p take a part and break; between requests: x close this connection (and take the next one). */
+ * p take a part and break; between requests: x close this connection (and take the next one), e the client closes it (else:
+ * was_reused). */
 struct tiny {
     int listener, port;
     pthread_t thread;
     const char *acts;
     char seen[SEEN_MAX][4096];
     int seen_count;
+    bool was_reused;
 };
 
 static void break_off(int fd) /* with RST */
@@ -74,6 +77,10 @@ static bool act(struct tiny *tiny, int fd, char what)
 {
     char few[64];
     if (what == 'x') {
+        return false;
+    }
+    if (what == 'e') {
+        tiny->was_reused = recv(fd, few, sizeof(few), 0) > 0;
         return false;
     }
     if (what == 'p') {
@@ -276,6 +283,24 @@ TEST(a_write_on_a_dead_kept_alive_connection_is_lost_and_a_read_is_repeated)
     CHECK_INT(ask(&client, tiny.port, get).end, INBOUND_ANSWERED);
     client_close(&client);
     tiny_close(&tiny);
+    CHECK_INT(tiny.seen_count, 3);
+}
+
+/* T3: SAP closes a connection that rests for a minute: one that rested nearly as long is not trusted with a write */
+TEST_SLOW(a_connection_that_rested_too_long_is_not_used_again)
+{
+    struct tiny tiny;
+    struct client client;
+    CHECK_INT(HTTP_IDLE_MAX_S, 50);
+    tiny_open(&tiny, "ooeo");
+    client_open(&client, (struct http_client_options){.idle_max_s = 1});
+    CHECK_INT(ask(&client, tiny.port, get).end, INBOUND_ANSWERED);
+    CHECK_INT(ask(&client, tiny.port, patch).end, INBOUND_ANSWERED);
+    (void)poll(NULL, 0, 3000); /* libcurl counts whole seconds */
+    CHECK_INT(ask(&client, tiny.port, patch).end, INBOUND_ANSWERED);
+    client_close(&client);
+    tiny_close(&tiny);
+    CHECK(!tiny.was_reused);
     CHECK_INT(tiny.seen_count, 3);
 }
 

@@ -50,14 +50,15 @@ static void *run_loop(void *context)
     return NULL;
 }
 
-static char *mapping_for(int port)
+static const char *mapping_for(struct arena *arena, int port)
 {
     char to[32];
     (void)snprintf(to, sizeof(to), "127.0.0.1:%d", port);
-    return fixture_sap_mapping("127.0.0.1:8181", to);
+    char *mapping = fixture_sap_mapping("127.0.0.1:8181", to);
+    return odata_v4 ? fixture_sap_as_v4(arena, str_of(mapping)).s : mapping;
 }
 
-static void rig_open(struct rig *rig)
+static void rig_open_idle(struct rig *rig, int64_t idle_ms)
 {
     *rig = (struct rig){0};
     clock_system_open(&rig->clock);
@@ -69,14 +70,18 @@ static void rig_open(struct rig *rig)
     call_open(&rig->server_call, &rig->server_arena, &rig->world);
     rig->sap = sap_mock_open(&(struct sap_mock_options){.control = true});
     CHECK_INT(uv_loop_init(&rig->loop), 0);
-    struct mock_server_options options = {
-        .world = &rig->world, .sap = rig->sap, .bind = STR("127.0.0.1:0"), .log_fd = -1};
+    struct mock_server_options options = {.world = &rig->world,
+                                          .sap = rig->sap,
+                                          .bind = STR("127.0.0.1:0"),
+                                          .log_fd = -1,
+                                          .idle_ms = idle_ms};
     CHECK_RC(mock_server_open(&rig->loop, &rig->server_call, &options, &rig->server), RC_OK);
     uv_async_init(&rig->loop, &rig->stop, on_stop);
     rig->stop.data = rig;
     rig->port = mock_server_port(rig->server);
     CHECK_INT(pthread_create(&rig->thread, NULL, run_loop, rig), 0);
-    CHECK_RC(sap_config_read(&rig->call, &rig->arena, str_of(mapping_for(rig->port)), &rig->config),
+    CHECK_RC(sap_config_read(&rig->call, &rig->arena, str_of(mapping_for(&rig->arena, rig->port)),
+                             &rig->config),
              RC_OK);
     CHECK_RC(http_client_transport_open(&rig->call, &(struct http_client_options){0}, 2,
                                         &rig->transport),
@@ -84,6 +89,11 @@ static void rig_open(struct rig *rig)
     CHECK_RC(
         downstream_odata_open(&rig->call, &rig->config, rig->transport, NULL, 2, &rig->downstream),
         RC_OK);
+}
+
+static void rig_open(struct rig *rig)
+{
+    rig_open_idle(rig, 0);
 }
 
 /* Stop the mock: from here on its log may be read. */
@@ -164,16 +174,23 @@ static void fault(struct rig *rig, const char *json)
     http_client_close(client);
 }
 
-/* The status of one request, as bytes. */
-static int status_of(struct rig *rig, const char *request)
+/* A connection on which these bytes were sent. */
+static int connected(const struct rig *rig, const char *request)
 {
-    char answer[512] = "";
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)rig->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     CHECK_INT(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
+    return fd;
+}
+
+/* The status of one request, as bytes. */
+static int status_of(struct rig *rig, const char *request)
+{
+    char answer[512] = "";
+    int fd = connected(rig, request);
     CHECK(recv(fd, answer, sizeof(answer) - 1, 0) > 12);
     close(fd);
     return (int)strtol(answer + strlen("HTTP/1.1 "), NULL, 10);
@@ -223,7 +240,7 @@ TEST(a_web_page_cannot_reach_the_control_paths)
 }
 
 /* S1 C1 W1 W2 */
-TEST(a_device_is_created_and_changed_over_a_socket)
+TEST_V2_V4(a_device_is_created_and_changed_over_a_socket)
 {
     struct rig rig;
     rig_open(&rig);
@@ -272,6 +289,47 @@ TEST(connections_that_break_around_a_commit_lead_to_one_effect)
         CHECK_INT(effects(&rig), cases[i].read_back == OUTCOME_EFFECT ? 2 : 1);
         rig_close(&rig);
     }
+}
+
+/* T3: SAP closes a connection that rests */
+TEST(a_connection_that_rests_is_closed)
+{
+    struct rig rig;
+    char bytes[4096];
+    ssize_t got, all = 0;
+    rig_open_idle(&rig, 200);
+    int fd = connected(&rig, "GET " SAP_MOCK_ROOT "/ HTTP/1.1\r\nHost: x\r\n\r\n");
+    while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+        all += got;
+    }
+    CHECK_INT(got, 0); /* closed, in order, by the mock */
+    CHECK(all > 100);
+    close(fd);
+    rig_stop(&rig);
+    CHECK_INT(sap_mock_log_count(rig.sap), 1);
+    rig_close(&rig);
+}
+
+/* T2: the length says that bytes are missing, so nothing was asked */
+TEST(a_write_whose_body_is_incomplete_is_never_executed)
+{
+    struct rig rig;
+    rig_open(&rig);
+    int fd = connected(&rig, "POST " SAP_MOCK_ROOT
+                             "/Equipment HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n"
+                             "{\"EquipmentCategory\":\"M\"}");
+    CHECK_INT(shutdown(fd, SHUT_WR), 0);
+    char bytes[512];
+    while (recv(fd, bytes, sizeof(bytes), 0) > 0) {}
+    close(fd);
+    struct outcome outcome = deliver(&rig, "", "{\"description\":\"a\"}", "");
+    CHECK_STR(outcome.code, "DONE");
+    rig_stop(&rig);
+    CHECK_INT(sap_mock_row_count(rig.sap), 1);
+    for (size_t i = 0; i < sap_mock_log_count(rig.sap); i++) {
+        CHECK(sap_mock_log_at(rig.sap, i)->status < 300);
+    }
+    rig_close(&rig);
 }
 
 /* T3: the mock closes the resting connection right after it took the request */

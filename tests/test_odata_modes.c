@@ -361,3 +361,64 @@ TEST_V2_V4(an_error_in_any_form_has_the_class_of_its_status)
     CHECK_INT(fixture_sap_effects(&fixture), 1);
     fixture_sap_close(&fixture);
 }
+
+/* S2: the word is understood in any case; and it says that nothing was done */
+TEST_V2_V4(a_refused_token_is_known_in_any_spelling_of_the_word)
+{
+    static const char *const words[] = {"Required", "REQUIRED", "required"};
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        struct fixture_sap fixture;
+        fixture_sap_open(&fixture, "", NULL);
+        struct str ref = fixture_sap_create(&fixture);
+        sap_mock_fault(
+            fixture.sap,
+            &(struct sap_fault){.method = STR("PATCH"), .status = 403, .csrf = str_of(words[i])});
+        struct outcome outcome =
+            fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+        CHECK_STR(outcome.code, "DONE");
+        CHECK_INT(fixture_sap_writes(&fixture), 3);
+        CHECK_INT(fixture_sap_effects(&fixture), 2);
+        fixture_sap_close(&fixture);
+    }
+}
+
+/* R1: SAP gives the first answer again, a failure too: so what surely had no effect is sent under a new id, or not at all */
+TEST_V2_V4(a_definite_failure_is_never_sent_again_under_its_id)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    sap_mock_switch(fixture.sap, SAP_MOCK_repeat_oasis, 1);
+    struct str ref = fixture_sap_create(&fixture);
+    sap_mock_fault(fixture.sap, &(struct sap_fault){.method = STR("PATCH"), .lock = true});
+    struct outcome outcome =
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+    CHECK_STR(outcome.code, "LOCKED");
+    CHECK(!outcome.re_sent);
+    CHECK_INT(fixture_sap_writes(&fixture), 2);
+    struct str first = fixture_sap_last_write(&fixture)->repeat_id;
+    outcome = fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+    CHECK_STR(outcome.code, "DONE");
+    CHECK(outcome.repeat_confirmed);
+    CHECK(!str_equal(first, fixture_sap_last_write(&fixture)->repeat_id));
+    CHECK_INT(fixture_sap_writes(&fixture), 3);
+    fixture_sap_close(&fixture);
+}
+
+/* R3: the window of an id is over: whether it was done is not known, and is read */
+TEST_V2_V4(an_id_that_is_too_old_leaves_it_open)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, "", NULL);
+    sap_mock_switch(fixture.sap, SAP_MOCK_repeat_oasis, 1);
+    sap_mock_switch(fixture.sap, SAP_MOCK_repeat_keep_ms, -1);
+    struct str ref = fixture_sap_create(&fixture);
+    sap_mock_fault(fixture.sap,
+                   &(struct sap_fault){.method = STR("PATCH"), .drop = SAP_DROP_AFTER});
+    struct outcome outcome =
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"x\"}", ref.s);
+    CHECK_STR(outcome.code, "AMBIGUOUS"); /* 412 rejected, no conflict of ETags */
+    CHECK_INT(fixture_sap_last_write(&fixture)->status, 412);
+    CHECK_INT(fixture_sap_read_back(&fixture).class, OUTCOME_EFFECT);
+    CHECK_INT(fixture_sap_effects(&fixture), 2);
+    fixture_sap_close(&fixture);
+}

@@ -218,6 +218,7 @@ static void set_always(const struct http_client *client, struct running *running
 {
     CURL *easy = client->easy;
     int64_t connect_ms = client->options.connect_timeout_ms;
+    int64_t idle_s = client->options.idle_max_s;
     curl_easy_reset(easy);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -227,7 +228,7 @@ static void set_always(const struct http_client *client, struct running *running
     SET(CURLOPT_PROXY, client->proxy); /* "" also keeps the environment's proxies out */
     SET(CURLOPT_PATH_AS_IS,
         client->sign_scope[0] ? 0L : 1L); /* libcurl 8 refuses to sign with it */
-    SET(CURLOPT_MAXAGE_CONN, (long)HTTP_IDLE_MAX_S);
+    SET(CURLOPT_MAXAGE_CONN, idle_s ? (long)idle_s : (long)HTTP_IDLE_MAX_S);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms ? connect_ms : HTTP_CONNECT_TIMEOUT_MS));
     SET(CURLOPT_ERRORBUFFER, running->error);
     SET(CURLOPT_USERAGENT, "hourbell");

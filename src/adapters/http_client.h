@@ -17,6 +17,7 @@ struct http_client_options {
     struct str ca_file;         /* "" = the system's */
     struct str ca_pem;          /* trusted roots in memory, instead of ca_file; "" = none */
     int64_t connect_timeout_ms; /* 0 = HTTP_CONNECT_TIMEOUT_MS */
+    int64_t idle_max_s; /* a connection that rested longer is not used again; 0 = HTTP_IDLE_MAX_S */
     /* Sign each request after AWS's Signature Version 4: "aws:amz:<region>:<service>"; "" = no. Only for POSTs of "/" with a
      * content-type of their own: libcurl before 8.14 signs other shapes wrong. The answer says whether it was signed. */
     struct str sign_scope, sign_key_id, sign_secret;

@@ -237,7 +237,8 @@ enum rc mock_server_open(uv_loop_t *loop, struct call *call,
                                 .max_connections = CONNECTIONS_MAX,
                                 .header_timeout_ms = 10000,
                                 .body_timeout_ms = 20000,
-                                .idle_timeout_ms = IDLE_TIMEOUT_MS,
+                                .idle_timeout_ms =
+                                    options->idle_ms ? options->idle_ms : IDLE_TIMEOUT_MS,
                                 .body_max_bytes = REQUEST_MAX_BYTES,
                                 .on_request = on_request,
                                 .context = server};

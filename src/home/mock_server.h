@@ -16,6 +16,7 @@ struct mock_server_options {
     struct str bind;      /* "127.0.0.1:0" */
     int log_fd;           /* each call as a line of JSON; -1 = none */
     bool behind_proxy;    /* allows an address that is not loopback */
+    int64_t idle_ms;      /* a connection that rests so long is closed; 0 = 60 s, as SAP's ICM */
 };
 
 /* fails: as http_server_open */
