@@ -72,6 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)rc;
     read_headers(&arena, bytes);
     read_bodies(&config, &arena, bytes);
+    config.protocol = SAP_V4;
+    read_bodies(&config, &arena, bytes);
+    config.protocol = SAP_V2;
     for (size_t i = 0; i < COUNT_OF(statuses); i++) {
         classify(&config, &arena, bytes, statuses[i]);
     }

@@ -42,8 +42,10 @@
     X(POWER)                                                                                       \
     X(VOIDS)                                                                                       \
     X(STEPS)                                                                                       \
-    X(EFFECTS_SEEN) X(REPEATS) X(LATE) X(LOOKED_UP) X(V4) X(BLIND) X(WITHOUT_ETAGS) X(LOCKS)       \
-        X(SESSIONS_LOST) X(STALE) X(THROTTLED)
+    X(EFFECTS_SEEN)                                                                                \
+    X(REPEATS)                                                                                     \
+    X(LATE) X(LOOKED_UP) X(V4) X(BLIND) X(WITHOUT_ETAGS) X(LOCKS) X(SESSIONS_LOST) X(STALE)        \
+        X(THROTTLED)
 enum sim_count {
 #define X(name) SIM_##name,
     SIM_COUNT_NAMES(X)

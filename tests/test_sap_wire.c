@@ -131,6 +131,38 @@ TEST(errors_of_every_shape_say_what_they_can)
     bench_close(&bench);
 }
 
+/* E1: V4 says it in one of two places, older V2 systems nest their details deeper */
+TEST(saps_own_id_of_a_request_is_found_wherever_it_stands)
+{
+    static const struct {
+        const char *body, *id, *at, *target;
+    } cases[] = {
+        {"{\"error\":{\"innererror\":{\"transactionid\":\"A1\",\"timestamp\":\"T1\","
+         "\"errordetails\":[{\"target\":\"X\"}]}}}",
+         "A1", "T1", "X"},
+        {"{\"error\":{\"innererror\":{\"transactionid\":\"A2\",\"timestamp\":\"T2\","
+         "\"errordetails\":{\"errordetail\":[{\"propertyref\":\"Y\"}]}}}}",
+         "A2", "T2", "Y"},
+        {"{\"error\":{\"details\":[{\"target\":\"Z\"}],\"innererror\":{\"ErrorDetails\":{"
+         "\"@SAP__common.TransactionId\":\"A3\",\"@SAP__common.Timestamp\":\"T3\"}}}}",
+         "A3", "T3", "Z"},
+        {"{\"error\":{\"details\":[{\"target\":\"Z\"}],\"@SAP__common.TransactionId\":\"A4\","
+         "\"@SAP__common.Timestamp\":\"T4\"}}",
+         "A4", "T4", "Z"},
+    };
+    struct bench bench;
+    bench_open(&bench);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct sap_error error;
+        sap_wire_error(&bench.arena, STR("application/json"), str_of(cases[i].body), &error);
+        CHECK_STR(error.transaction_id, cases[i].id);
+        CHECK_STR(error.timestamp, cases[i].at);
+        CHECK_INT(error.detail_count, 1);
+        CHECK_STR(error.details[0].target, cases[i].target);
+    }
+    bench_close(&bench);
+}
+
 /* D4 */
 TEST(the_worst_message_of_a_success_counts)
 {
@@ -146,6 +178,7 @@ TEST(the_worst_message_of_a_success_counts)
         {"sap-message", "{\"severity\":\"success\"}", SAP_INFO},
         {"sap-messages", "[{\"numericSeverity\":2},{\"numericSeverity\":4}]", SAP_ERROR},
         {"sap-messages", "[{\"numericSeverity\":3}]", SAP_WARNING},
+        {"sap-messages", "[{\"@SAP__common.numericSeverity\":4}]", SAP_ERROR},
         {"sap-message", "not json", SAP_SILENT},
         {"sap-messages", "{}", SAP_SILENT},
     };
