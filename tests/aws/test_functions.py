@@ -406,6 +406,31 @@ def a_signed_request_is_judged_by_the_role_that_signed_it(folder, world):
         assert api.ask(signed("ops"))["statusCode"] == 401, "a key that was deleted was somebody's will"
 
 
+@test
+def a_device_is_created_and_changed_in_odata_v4(folder, world):
+    root = f"{folder}/v4_root"
+    os.mkdir(root)
+    with open(f"{SHARED['task_root']}/downstream.json", encoding="utf-8") as file:
+        mapping = json.load(file)
+    mapping["protocol"] = "v4"
+    mapping["base_url"] = mapping["base_url"].replace("/sap/opu/odata/sap/API_EQUIPMENT", "/sap/opu/odata4/sap/api_equipment/srvd_a2x/sap/equipment/0001")
+    with open(f"{root}/downstream.json", "w", encoding="utf-8") as file:
+        json.dump(mapping, file)
+    with Live(folder, world, "api", LAMBDA_TASK_ROOT=root) as api, \
+            Live(folder, world, "deliver", LAMBDA_TASK_ROOT=root, HOURBELL_WINDOW="1s", HOURBELL_BOUNDARY_GUARD="0s") as deliver:
+        create(api, "valve-4")
+        for attributes in ({"vendor": "a", "weight_kg": 12.5, "commissioned": "1965-03-01"}, {"vendor": "b"}):
+            update(api, "valve-4", attributes)
+            next_window()
+            for _ in range(3):  # a window of a second may end before the write
+                assert deliver.ask({"Records": [message("live/valve-4")]}) == {"batchItemFailures": []}
+                if look(api, "valve-4")["work"] == "none":
+                    break
+                next_window()
+        device = look(api, "valve-4")
+        assert device["work"] == "none" and device["acknowledged"]["vendor"] == "b", device
+
+
 # --- SAP's logon -------------------------------------------------------------------------------------------------------
 
 
