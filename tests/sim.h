@@ -44,8 +44,9 @@
     X(STEPS)                                                                                       \
     X(EFFECTS_SEEN)                                                                                \
     X(REPEATS)                                                                                     \
-    X(LATE) X(LOOKED_UP) X(V4) X(BLIND) X(WITHOUT_ETAGS) X(LOCKS) X(SESSIONS_LOST) X(STALE)        \
-        X(THROTTLED)
+    X(LATE)                                                                                        \
+    X(LOOKED_UP)                                                                                   \
+    X(V4) X(BLIND) X(WITHOUT_ETAGS) X(LOCKS) X(SESSIONS_LOST) X(STALE) X(THROTTLED) X(PASSWORDS)
 enum sim_count {
 #define X(name) SIM_##name,
     SIM_COUNT_NAMES(X)
@@ -58,7 +59,7 @@ enum sim_count {
 struct sim_profile {
     bool crashes, power, steps, late, full_disk, busy_store, lag, short_history, zombies;
     int concurrency, fault_percent;
-    bool v4, etags; /* of SAP */
+    bool v4, etags, guarded; /* of SAP; guarded: it wants a password, which changes now and then */
 };
 
 enum sim_job_kind { SIM_SEND, SIM_TELL };
@@ -123,6 +124,8 @@ struct sim {
         truth; /* hourbell's, which may be set wrong; SAP's, which is right */
     struct settings settings;
     struct downstream *downstream;
+    struct secrets secrets;
+    bool password_is_old; /* SAP's was changed, ours not yet */
     struct notifier notifier;
     struct store_faults faults;
     struct store *disk,
@@ -178,9 +181,9 @@ struct str sim_text(struct sim *, const char *format, ...)
     PRINTF(2, 3); /* lives as long as the run */
 
 /* sim_sap.c */
-struct str sim_sap_mapping(struct sim *); /* draws the habits of this run's connector */
-void sim_sap_habits(struct sim *);        /* and those of its SAP */
-void sim_fault(struct sim *);             /* queue something for SAP to do */
+void sim_sap_open(struct sim *, struct call *, struct downstream_mock_options *);
+void sim_sap_password(struct sim *); /* it changes in SAP, or the secrets learn the new one */
+void sim_fault(struct sim *);        /* queue something for SAP to do */
 
 /* sim_home.c */
 void sim_turn(struct sim *, int ask_count);

@@ -317,6 +317,7 @@ void sim_check_all(struct sim *sim)
     sim_check_changed(sim);
     check_windows(sim);
     check_repeat_ids(sim);
+    CHECK(!sap_mock_is_locked(sap_of(sim))); /* S7 */
     kept = look(sim);
     check_facts(sim);
     sim->faults = kept;

@@ -150,6 +150,7 @@ static void ask_operator(struct sim *sim, struct sim_ask *ask, int device)
     case 1: {
         static const char *const words[] = {"hold", "resume", "resume", "resume", "probe"};
         const char *word = words[sim_random(sim, COUNT_OF(words))];
+        word = sim->password_is_old ? "resume" : word; /* probed once it is mended */
         sim_ask_post(sim, ask, "/downstream/actions",
                      sim_text(sim, "{\"action\":\"%s\",\"reason\":\"a run\"}", word));
         return;

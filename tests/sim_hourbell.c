@@ -82,6 +82,8 @@ void sim_anything(struct sim *sim)
         sim_fault(sim);
     } else if (sim->profile.steps && sim_percent(sim, 30)) {
         step_clock(sim);
+    } else if (sim_percent(sim, 8)) {
+        sim_sap_password(sim);
     } else if (sim_percent(sim, 5)) {
         downstream_mock_unplug(sim->downstream, sim_percent(sim, 30));
     }
@@ -153,6 +155,7 @@ static bool is_at_rest(struct sim *sim)
 
 static void stop_the_trouble(struct sim *sim)
 {
+    sim->password_is_old = false;
     sim->quiet = true;
     sim->faults = (struct store_faults){0};
     fault_disk.full = false;

@@ -18,7 +18,7 @@ static const char *one_of(struct sim *sim, const char *const *texts, uint64_t co
     return texts[sim_random(sim, count)];
 }
 
-struct str sim_sap_mapping(struct sim *sim)
+static struct str draw_mapping(struct sim *sim)
 {
     static const char *const verbs[] = {NULL, NULL, "\"verb\":\"MERGE\"", "\"verb\":\"tunnel\""};
     static const char *const repeats[] = {NULL, NULL, "\"repeatability\":\"gateway\"",
@@ -51,7 +51,7 @@ struct str sim_sap_mapping(struct sim *sim)
     return mapping;
 }
 
-void sim_sap_habits(struct sim *sim)
+static void draw_habits(struct sim *sim)
 {
     static const int64_t statuses[] = {428, 412, 0}, locks[] = {400, 409, 423, 500};
     struct sap_mock *sap = downstream_mock_sap(sim->downstream);
@@ -68,6 +68,40 @@ void sim_sap_habits(struct sim *sim)
     sap_mock_switch(sap, SAP_MOCK_session_ms, sim_percent(sim, 30) ? 30000 : 1800000);
     sap_mock_switch(sap, SAP_MOCK_error_form,
                     sim_percent(sim, 30) ? (int64_t)sim_random(sim, 6) : 0);
+}
+
+/* ---- logon ------------------------------------------------------------------------------------------ */
+
+static enum rc secret(struct secrets *secrets, struct call *call UNUSED, struct str name,
+                      struct str *ret_value)
+{
+    const struct sim *sim = (struct sim *)((char *)secrets - offsetof(struct sim, secrets));
+    struct str password = sim->password_is_old ? STR("the old one") : fixture_sap_guarded.password;
+    *ret_value = str_is(name, "sap/user") ? fixture_sap_guarded.user : password;
+    return RC_OK;
+}
+
+static const struct secrets_ops secret_ops = {.get = secret};
+
+void sim_sap_password(struct sim *sim)
+{
+    sim->password_is_old = sim->profile.guarded && !sim->password_is_old && !sim->quiet;
+    sim->counts[SIM_PASSWORDS] += sim->password_is_old;
+}
+
+void sim_sap_open(struct sim *sim, struct call *call, struct downstream_mock_options *options)
+{
+    const char *basic =
+        "{\"type\":\"basic\",\"user\":\"secret:sap/user\",\"password\":\"secret:sap/password\"}";
+    options->mapping = draw_mapping(sim);
+    if (sim->profile.guarded) {
+        options->sap = fixture_sap_guarded;
+        options->mapping = with(sim, options->mapping, "{\"type\":\"none\"}", basic);
+    }
+    sim->secrets.ops = &secret_ops;
+    sim->world.secrets = &sim->secrets;
+    CHECK_RC(downstream_mock_open(call, options, &sim->secrets, &sim->downstream), RC_OK);
+    draw_habits(sim);
 }
 
 /* ---- faults ----------------------------------------------------------------------------------------- */

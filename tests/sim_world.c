@@ -204,6 +204,13 @@ static void draw_profile(struct sim *sim)
     profile->zombies = !profile->steps && sim_percent(sim, 50);
     profile->concurrency = 1 + (int)sim_random(sim, 3);
     profile->fault_percent = calm ? 0 : (int)sim_random(sim, 25);
+    /* a crash may forget a refused logon, a clock that is set back when it was */
+    profile->guarded =
+        !profile->crashes && !profile->power && !profile->steps && sim_percent(sim, 70);
+    if (profile->guarded) {
+        profile->concurrency =
+            1 + profile->concurrency % 2; /* three senders may lock the user at once */
+    }
     if (sim->second) { /* DynamoDB knows no turns, hence no void ones, and deletes at times of its own */
         profile->power = profile->full_disk = profile->short_history = false;
     }
@@ -227,13 +234,11 @@ static void open_downstream(struct sim *sim)
 {
     struct call call = {.arena = &sim->turn_arena};
     struct downstream_mock_options options = {
-        .mapping = sim_sap_mapping(sim),
         .hooks = {.context = sim, .wait = pass_time, .before = before_send, .after = after_send},
         .clock = &sim->truth.clock,
         .slots = SIM_DEPTH_MAX + 2};
-    CHECK_RC(downstream_mock_open(&call, &options, NULL, &sim->downstream), RC_OK);
+    sim_sap_open(sim, &call, &options);
     sim->world.downstream = sim->downstream;
-    sim_sap_habits(sim);
 }
 
 static void make_keys(struct sim *sim)

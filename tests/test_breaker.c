@@ -61,6 +61,33 @@ TEST(refused_credentials_stop_everything_until_an_operator_probes) /* P11 */
     engine_close(&engine);
 }
 
+/* P11: a hold lets uncertain deliveries be read back, but a hold on top of a closed door opens no door */
+TEST(a_hold_lets_nothing_be_read_where_the_logon_was_refused_or_rest_was_asked_for)
+{
+    for (int rest = 0; rest < 2; rest++) {
+        struct engine engine;
+        struct breaker breaker;
+        struct lease lease, other;
+        struct outcome unsure = {.class = OUTCOME_UNSURE, .code = STR("AMBIGUOUS")};
+        due_devices(&engine, 2);
+        lease = engine_lease(&engine, "Pump-0");
+        other = engine_lease(&engine, "Pump-1");
+        unsure.sent_at_ms = engine.call.now_ms;
+        engine_settle(&engine, &lease, unsure);
+        struct outcome end = rest ? THROTTLED : STOP;
+        end.pause_until_ms = rest ? engine.call.now_ms + HOUR_MS / 2 : 0;
+        engine_settle(&engine, &other, end);
+        CHECK_RC(breaker_action(&engine.world, engine_call(&engine), STR("k"), STR("hold"),
+                                STR("SAP is in trouble"), &breaker),
+                 RC_OK);
+        clock_manual_advance(&engine.clock, 11 * MINUTE_MS);
+        CHECK_RC(engine_try_lease(&engine, "Pump-0", &lease), RC_NOT_DUE);
+        clock_manual_advance(&engine.clock, 30 * MINUTE_MS);
+        CHECK_RC(engine_try_lease(&engine, "Pump-0", &lease), rest ? RC_OK : RC_NOT_DUE);
+        engine_close(&engine);
+    }
+}
+
 TEST(new_credentials_are_proven_by_one_probe_before_anything_else)
 {
     struct engine engine;

@@ -131,6 +131,8 @@ int sap_mock_faults_left(const struct sap_mock *);
 void sap_mock_faults_clear(struct sap_mock *);
 void sap_mock_switch(struct sap_mock *, enum sap_mock_switch, int64_t value);
 int64_t sap_mock_switched(const struct sap_mock *, enum sap_mock_switch);
+/* Has the user been locked by failed logons? */
+bool sap_mock_is_locked(const struct sap_mock *);
 /* All sessions end. */
 void sap_mock_expire(struct sap_mock *);
 /* Forget rows, log, faults, sessions; the switches stay. */

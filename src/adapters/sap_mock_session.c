@@ -3,6 +3,11 @@
 
 #include "adapters/sap_mock_parts.h"
 
+bool sap_mock_is_locked(const struct sap_mock *mock)
+{
+    return mock->locked;
+}
+
 void sap_mock_expire(struct sap_mock *mock)
 {
     memset(mock->sessions, 0, sizeof(mock->sessions));

@@ -190,15 +190,17 @@ static enum rc lease_park(struct world *world, struct call *call, struct draft *
     return RC_NOT_DUE;
 }
 
-/* May an unresolved flight be looked at now? Reading is always lawful but with a closed downstream; a
+/* May an unresolved flight be looked at now? Reading is always lawful but with a closed downstream, or one that rests; a
  * re-send is a write: neither during a hold nor close to a boundary. */
 static bool may_look(struct world *world, struct call *call, const struct device *device,
                      const struct breaker *breaker, enum lease_mode mode, int64_t *ret_at_ms)
 {
     enum block block = breaker_blocks(breaker, call->now_ms, ret_at_ms);
-    if (mode == LEASE_READ_BACK) {
-        return block == BLOCK_nothing || block == BLOCK_downstream_hold ||
-               block == BLOCK_clock_hold;
+    if (mode == LEASE_READ_BACK) { /* a hold may stand before another block, and opens no door */
+        bool open = breaker->state == BREAKER_CLOSED && !breaker->unproven &&
+                    call->now_ms >= breaker->pause_until_ms;
+        return open && (block == BLOCK_nothing || block == BLOCK_downstream_hold ||
+                        block == BLOCK_clock_hold);
     }
     if (block != BLOCK_nothing || device->hold_reason.len) {
         return false;
