@@ -3,15 +3,47 @@
 
 #include "fixture_sap.h"
 
+#define OAUTH                                                                                      \
+    "{\"type\":\"oauth2_client_credentials\",\"client_id\":\"secret:sap/user\","                   \
+    "\"client_secret\":\"secret:sap/password\",\"token_url\":\"http://"                            \
+    "127.0.0.1:8181" SAP_MOCK_TOKEN "\",\"scope\":\"a b\"}"
+
+static int tokens_fetched(const struct fixture_sap *fixture)
+{
+    int count = 0;
+    for (size_t i = 0; i < sap_mock_log_count(fixture->sap); i++) {
+        count += str_is(sap_mock_log_at(fixture->sap, i)->target, SAP_MOCK_TOKEN);
+    }
+    return count;
+}
+
+/* P9: a minute early would be never for a token that lives half a minute */
+TEST_V2_V4(a_bearer_token_that_lives_shortly_is_kept_for_half_its_life)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture, fixture_sap_mapping("{\"type\":\"none\"}", OAUTH),
+                     &fixture_sap_guarded);
+    sap_mock_switch(fixture.sap, SAP_MOCK_bearer_s, 30);
+    struct str ref = fixture_sap_create(&fixture);
+    clock_manual_advance(&fixture.clock, 14000);
+    CHECK_STR(
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"description\":\"b\"}", ref.s).code,
+        "DONE");
+    CHECK_INT(tokens_fetched(&fixture), 1);
+    clock_manual_advance(&fixture.clock, 2000);
+    CHECK_STR(fixture_sap_deliver(&fixture, "Pump-7", "{\"description\":\"b\"}",
+                                  "{\"description\":\"c\"}", ref.s)
+                  .code,
+              "DONE");
+    CHECK_INT(tokens_fetched(&fixture), 2);
+    fixture_sap_close(&fixture);
+}
+
 /* P9: OAuth 2.0: one token for many requests, renewed before its end, and once after a 401 */
 TEST_V2_V4(a_bearer_token_is_fetched_kept_renewed_and_replaced)
 {
     struct fixture_sap fixture;
-    const char *oauth =
-        "{\"type\":\"oauth2_client_credentials\",\"client_id\":\"secret:sap/"
-        "user\",\"client_secret\":\"secret:sap/password\","
-        "\"token_url\":\"http://127.0.0.1:8181" SAP_MOCK_TOKEN "\",\"scope\":\"a b\"}";
-    fixture_sap_open(&fixture, fixture_sap_mapping("{\"type\":\"none\"}", oauth),
+    fixture_sap_open(&fixture, fixture_sap_mapping("{\"type\":\"none\"}", OAUTH),
                      &fixture_sap_guarded);
     struct str ref = fixture_sap_create(&fixture);
     CHECK_STR(sap_mock_log_at(fixture.sap, 0)->target, SAP_MOCK_TOKEN);
