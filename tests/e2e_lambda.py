@@ -263,6 +263,9 @@ def a_line_has_powertools_keys_and_the_cold_start_is_marked_once(folder):
         assert directive == {"Namespace": "hourbell", "Dimensions": [["function"]],
                              "Metrics": [{"Name": "hourbell_cold_starts_total", "Unit": "Count"}]}, directive
         assert cold["function"] == "tick" and cold["hourbell_cold_starts_total"] == 1
+    with tick(folder, [Event(HOUR)], environment={"HOURBELL_AWS_NAMESPACE": "hourbell/prod"}) as f:
+        f.api.wait(1)
+        assert {m["_aws"]["CloudWatchMetrics"][0]["Namespace"] for m in f.metrics()} == {"hourbell/prod"}, f.metrics()
 
 
 @test

@@ -27,7 +27,7 @@ static void proxy(struct call *call, struct str text)
         assert(c > ' ' && c < 0x7f);
     }
     struct response response = {.status = 200, .body = text_utf8(call->arena, request->body)};
-    must_be_json(call->arena, event_proxy_answer(call, &response));
+    must_be_json(call->arena, event_proxy_answer(call, &response, STR_NONE));
 }
 
 static void authorizer(struct call *call, struct str text)

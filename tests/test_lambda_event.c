@@ -155,7 +155,7 @@ TEST(proxy_answer_is_json_whatever_the_body_holds)
     begin();
     response.headers[0] = (struct header){STR("etag"), STR("\"1\"")};
     response.header_count = 1;
-    struct str answer = event_proxy_answer(&call, &response);
+    struct str answer = event_proxy_answer(&call, &response, STR_NONE);
     CHECK_RC(json_read(&arena, answer, 4, &root, NULL), RC_OK);
     CHECK_INT(json_member_i64(root, "statusCode", 0), 404);
     CHECK_BYTES(json_member_str(root, "body", STR_NONE), response.body);
@@ -163,6 +163,18 @@ TEST(proxy_answer_is_json_whatever_the_body_holds)
     yyjson_val *headers = json_member(root, "headers");
     CHECK_STR(json_member_str(headers, "etag", STR_NONE), "\"1\"");
     CHECK_STR(json_member_str(headers, "x-request-id", STR_NONE), "0190-id");
+    CHECK_HAS_NOT(answer, "access-control");
+    end();
+}
+
+TEST(proxy_answer_may_be_read_by_the_pages_of_the_console_and_of_nobody_else)
+{
+    struct response response = {.status = 200, .body = STR("{}")};
+    begin();
+    struct str answer = event_proxy_answer(&call, &response, STR("https://console.example.com"));
+    CHECK_HAS(answer, "\"access-control-allow-origin\":\"https://console.example.com\"");
+    CHECK_HAS(answer, "\"access-control-expose-headers\":\"etag,link,location,");
+    CHECK_HAS(answer, "\"vary\":\"origin\"");
     end();
 }
 

@@ -23,7 +23,9 @@
     X(secrets_prefix, "HOURBELL_AWS_SECRETS_PREFIX", "path of the SSM parameters, as /hourbell/prod: authorizer (operator_key, plan_key/customer, " \
       "plan_key/operator), deliver (what downstream.json names)") \
     X(auth_type, "HOURBELL_AWS_AUTH_TYPE", "Key (default) or Iam: api takes the caller's role as its key") \
-    X(operator_role, "HOURBELL_AWS_OPERATOR_ROLE", "with Iam: ARN of the role that is an operator as long as no key says otherwise; empty: none")
+    X(operator_role, "HOURBELL_AWS_OPERATOR_ROLE", "with Iam: ARN of the role that is an operator as long as no key says otherwise; empty: none") \
+    X(console_origin, "HOURBELL_AWS_CONSOLE_ORIGIN", "web origin whose pages may read the answers of api; empty: none") \
+    X(namespace, "HOURBELL_AWS_NAMESPACE", "CloudWatch namespace of the metrics; empty: hourbell")
 /* clang-format on */
 
 struct lambda_names {

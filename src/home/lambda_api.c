@@ -117,7 +117,7 @@ enum rc lambda_api(struct lambda *lambda, struct call *call, const struct invoca
     if (str_is(event.request.method, "HEAD")) {
         response.body = STR_NONE;
     }
-    struct str answer = event_proxy_answer(call, &response);
+    struct str answer = event_proxy_answer(call, &response, lambda->names.console_origin);
     after_commit(lambda, call, &response);
     DIAG(DIAG_INFO, "request", DIAG_TEXT("operation", response.operation),
          DIAG_NUMBER("status", response.status),

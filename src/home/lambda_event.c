@@ -208,10 +208,29 @@ enum rc event_proxy_read(struct call *call, struct str event, struct proxy_event
     return RC_OK;
 }
 
-struct str event_proxy_answer(struct call *call, const struct response *response)
+static void answer_header(struct text *answer, struct str name, struct str value)
+{
+    text_add_char(answer, ',');
+    text_add_json(answer, name);
+    text_add_char(answer, ':');
+    text_add_json(answer, value);
+}
+
+/* source Fetch standard, "CORS protocol"; the preflight is the gateway's. */
+static void add_cors(struct text *answer, struct str console_origin)
+{
+    answer_header(answer, STR("access-control-allow-origin"), console_origin);
+    answer_header(answer, STR("access-control-expose-headers"),
+                  STR("etag,link,location,retry-after,x-request-id"));
+    answer_header(answer, STR("vary"), STR("origin"));
+}
+
+struct str event_proxy_answer(struct call *call, const struct response *response,
+                              struct str console_origin)
 {
     struct text answer;
-    size_t room = response->body.len * 6 + 4096; /* a byte becomes \u00XX at most */
+    /* a byte becomes \u00XX at most */
+    size_t room = (response->body.len + console_origin.len) * 6 + 4096;
     for (size_t i = 0; i < response->header_count; i++) {
         room += (response->headers[i].name.len + response->headers[i].value.len) * 6 + 8;
     }
@@ -221,10 +240,10 @@ struct str event_proxy_answer(struct call *call, const struct response *response
                 response->status);
     text_add_json(&answer, call->id);
     for (size_t i = 0; i < response->header_count; i++) {
-        text_add_char(&answer, ',');
-        text_add_json(&answer, response->headers[i].name);
-        text_add_char(&answer, ':');
-        text_add_json(&answer, response->headers[i].value);
+        answer_header(&answer, response->headers[i].name, response->headers[i].value);
+    }
+    if (console_origin.len) {
+        add_cors(&answer, console_origin);
     }
     text_add(&answer, STR("},\"body\":"));
     text_add_json(&answer, response->body);

@@ -17,8 +17,9 @@ struct proxy_event {
     struct str user_arn;   /* who signed, where the methods are AWS_IAM; "" = nobody */
 };
 MUST enum rc event_proxy_read(struct call *, struct str event, struct proxy_event *ret_event);
-/* {"isBase64Encoded":false,"statusCode":...,"headers":{...},"body":"..."} */
-struct str event_proxy_answer(struct call *, const struct response *);
+/* {"isBase64Encoded":false,"statusCode":...,"headers":{...},"body":"..."}
+ * in: console_origin: the web origin whose pages may read the answer; "" = none */
+struct str event_proxy_answer(struct call *, const struct response *, struct str console_origin);
 
 /* --- authorizer of type REQUEST ------------------------------------------------------------------------------ */
 struct authorizer_event {

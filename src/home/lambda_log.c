@@ -150,10 +150,10 @@ void lambda_metric(struct lambda *lambda, const char *name, const char *label, s
     struct text blob;
     arena_open(&arena, 0);
     text_open(&blob, &arena, 4096);
-    text_printf(&blob,
-                "{\"_aws\":{\"Timestamp\":%lld,\"CloudWatchMetrics\":[{\"Namespace\":\"hourbell\","
-                "\"Dimensions\":[[",
+    text_printf(&blob, "{\"_aws\":{\"Timestamp\":%lld,\"CloudWatchMetrics\":[{\"Namespace\":",
                 (long long)clock_now_ms(&lambda->clock.clock));
+    text_add_json(&blob, lambda->names.namespace.len ? lambda->names.namespace : STR("hourbell"));
+    text_add(&blob, STR(",\"Dimensions\":[["));
     if (label) {
         text_add_json(&blob, str_of(label));
     }
