@@ -1,16 +1,20 @@
-"""The parts of deploy/hourbell.yaml that are rows of a table: methods, what the gateway answers itself, alarms. script/generate puts each
-between its two marks; the models come from docs/openapi.yaml, the words of the answers from the table of problems in src/core/model.h."""
+"""The parts of deploy/hourbell.yaml that are rows of a table: methods, what the gateway answers itself, alarms, the dashboard, and the
+deployment that follows from the first two. script/generate puts each between its two marks; the models come from docs/openapi.yaml, the words of the answers from the table of problems in src/core/model.h."""
+import json
 import re
 
 INTEGRATION = ('!Sub "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${ApiAlias}/invocations"')
 
 
 def lines_of(found, depth=2):
-    """Nested dicts as YAML in block style; a value that is no dict is YAML already."""
+    """Nested dicts as YAML in block style; other values are YAML already, and a list has one dict."""
     out = []
     for name, value in found.items():
         if isinstance(value, dict):
             out += [" " * depth + f"{name}:"] + lines_of(value, depth + 2)
+        elif isinstance(value, list):
+            first, *rest = lines_of(value[0], depth + 4)
+            out += [" " * depth + f"{name}:", " " * (depth + 2) + "- " + first.lstrip()] + rest
         elif value is not None:
             out.append(" " * depth + f"{name}: {value}")
     return out
@@ -31,9 +35,30 @@ def method(resource, verb, model=None):
         "Integration": {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": INTEGRATION}}}
 
 
+PREFLIGHT = {"Origin": "${ConsoleOrigin}", "Methods": "GET,POST,DELETE",
+             "Headers": "authorization,content-type,idempotency-key,if-match,x-api-key"}
+
+
+def preflight(resource):
+    """What a browser asks before a page of the console may call; answered by the gateway itself, to everybody."""
+    sent = {f"method.response.header.Access-Control-Allow-{name}": value for name, value in PREFLIGHT.items()}
+    sent["method.response.header.Access-Control-Max-Age"] = "600"
+    return {"Type": "AWS::ApiGateway::Method", "Condition": "HasConsole", "Properties": {
+        "RestApiId": "!Ref RestApi", "ResourceId": RESOURCES[resource], "HttpMethod": "OPTIONS", "AuthorizationType": "NONE",
+        "Integration": {
+            "Type": "MOCK", "RequestTemplates": """{application/json: '{"statusCode": 204}'}""", "IntegrationResponses": [
+                {"StatusCode": '"204"', "ResponseParameters": {name: quoted(value) for name, value in sent.items()}}]},
+        "MethodResponses": [{"StatusCode": '"204"', "ResponseParameters": dict.fromkeys(sent, "true")}]}}
+
+
+def quoted(value):
+    """A constant of API Gateway's mapping."""
+    return ("!Sub " if "${" in value else "") + f'"\'{value}\'"'
+
+
 def methods():
     return {"CreatePost": method("Create", "POST", "CreateDeviceModel"), "UpdatePost": method("Update", "POST", "UpdateDeviceModel"),
-            **{f"{name}Any": method(name, "ANY") for name in RESOURCES}}
+            **{f"{name}Any": method(name, "ANY") for name in RESOURCES}, **{f"{name}Preflight": preflight(name) for name in RESOURCES}}
 
 
 # --- what the gateway answers itself ----------------------------------------------------------------------------------
@@ -78,8 +103,10 @@ def answers(problems):
             "RestApiId": "!Ref RestApi", "ResponseType": kind, "StatusCode":
                 None if kind.startswith("DEFAULT") else statuses[0] if len(codes) == 1 else f"!If [IsKey, {', '.join(statuses)}]",
             "ResponseParameters": {
-                **{f"gatewayresponse.header.{header}": f'"\'{value}\'"' for header, value in sent.items()},
-                "gatewayresponse.header.x-request-id": "context.requestId"},
+                **{f"gatewayresponse.header.{header}": quoted(value) for header, value in sent.items()},
+                "gatewayresponse.header.x-request-id": "context.requestId",
+                "gatewayresponse.header.Access-Control-Allow-Origin":
+                    f"!If [HasConsole, {quoted('${ConsoleOrigin}')}, !Ref AWS::NoValue]"},
             "ResponseTemplates": {"application/json": documents[0] if len(codes) == 1 else choice}}}
     return out
 
@@ -104,7 +131,7 @@ def alarm(description, metric, seconds, dimensions=(), statistic="Sum", rule=">=
 
 def alarms():
     run, group = {"StateMachineArn": "!Ref Hourly"}, {"ScheduleGroup": "!Ref ScheduleGroup"}
-    own = "hourbell"
+    own = '!Sub "hourbell/${AWS::StackName}"'
     found = {}
     for name in FUNCTIONS:
         found[f"{name}Errors"] = alarm(f"{name.lower()} has raised a fault of our own", "AWS/Lambda Errors", 60,
@@ -137,11 +164,65 @@ def alarms():
     }
 
 
+# --- the deployment: a snapshot of the API -------------------------------------------------------------------------------
+def deployment(problems):
+    """It comes after all that it is a picture of; DependsOn cannot name what exists on a condition, so its description does."""
+    made = {**methods(), **answers(problems)}
+    always = [name for name, one in made.items() if "Condition" not in one]
+    preflights = " ".join(f"${{{name}}}" for name in made if name not in always)
+    return {"Deployment00000000": {"Type": "AWS::ApiGateway::Deployment", "DependsOn": f"[{', '.join(always)}]", "Properties": {
+        "RestApiId": "!Ref RestApi", "Description": f'!If [HasConsole, !Sub "preflights {preflights}", !Ref AWS::NoValue]'}}}
+
+
+# --- dashboard -----------------------------------------------------------------------------------------------------------
+def widget(title, metrics, statistic="Sum", seconds=300, width=8, **more):
+    return {"type": "metric", "width": width, "height": 6, "properties": {
+        "title": title, "region": "${AWS::Region}", "stat": statistic, "period": seconds, "metrics": metrics, **more}}
+
+
+OWN = "hourbell/${AWS::StackName}"
+
+
+def own_metrics(tallies, name):
+    return [[OWN, name, label, value] for metric, label, value in tallies if metric == name]
+
+
+def of_functions(metric):
+    return [["AWS/Lambda", metric, "FunctionName", f"${{{name}Fn}}", {"label": name.lower()}] for name in FUNCTIONS]
+
+
+def dashboard(tallies):
+    api = ["ApiName", "${AWS::StackName}", "Stage", "v1"]
+    queue, dead = ["QueueName", "${Queue.QueueName}"], ["QueueName", "${Dlq.QueueName}"]
+    widgets = [
+        widget("Devices by work", [[OWN, "hourbell_work", "state", state] for state in ("open", "flight", "uncertain", "dead")], "Maximum", 900),
+        widget("Deliveries by end", own_metrics(tallies, "hourbell_deliveries_total"), seconds=3600),
+        widget("Calls to SAP by outcome", own_metrics(tallies, "hourbell_attempts_total"), seconds=3600),
+        widget("Requests", [["AWS/ApiGateway", "Count", *api], [".", "4XXError", *api], [".", "5XXError", *api]]),
+        widget("Latency of the API, ms", [["AWS/ApiGateway", "Latency", *api, {"stat": stat}] for stat in ("p50", "p99")]),
+        widget("Runs", [["AWS/States", f"Executions{end}", "StateMachineArn", "${Hourly}"] for end in ("Succeeded", "Failed", "TimedOut")],
+               seconds=3600),
+        widget("Functions: errors", of_functions("Errors")),
+        widget("Functions: duration, ms", of_functions("Duration"), "p99"),
+        widget("Queue", [["AWS/SQS", "ApproximateNumberOfMessagesVisible", *queue, {"label": "waiting"}],
+                         [".", "ApproximateAgeOfOldestMessage", *queue, {"label": "oldest, s"}],
+                         [".", "ApproximateNumberOfMessagesVisible", *dead, {"label": "dead"}]], "Maximum"),
+        {"type": "alarm", "width": 24, "height": 4, "properties": {
+            "title": "Alarms", "alarms": [f"${{{name}.Arn}}" for name in alarms()]}},
+    ]
+    lines = ",\n        ".join(json.dumps(one) for one in widgets)
+    return {"Dashboard": {"Type": "AWS::CloudWatch::Dashboard", "Properties": {
+        "DashboardName": "!Ref AWS::StackName", "DashboardBody": f"""!Sub |-
+        {{"widgets": [
+        {lines}]}}"""}}}
+
+
 # --- all ---------------------------------------------------------------------------------------------------------------
-def fill(template, models, problems):
-    """The template with what stands between its marks made anew."""
+def fill(template, models, problems, tallies):
+    """The template with what stands between its marks made anew. problems: {code: (status, title)}; tallies: (metric, label, value)."""
     parts = {"models": models, "methods": "\n".join(lines_of(methods())), "answers": "\n".join(lines_of(answers(problems))),
-             "alarms": "\n".join(lines_of(alarms()))}
+             "deployment": "\n".join(lines_of(deployment(problems))), "alarms": "\n".join(lines_of(alarms())),
+             "dashboard": "\n".join(lines_of(dashboard(tallies)))}
     for name, text in parts.items():
         mark = re.compile(rf"(  # generated: {name}\b[^\n]*\n).*?(  # end of {name}\n)", re.S)
         template, count = mark.subn(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", template)
