@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 SERVICES = {"cfn": "cloudformation", "s3": "s3", "ssm": "ssm", "sqs": "sqs", "sns": "sns", "ddb": "dynamodb", "logs": "logs",
             "lam": "lambda", "sfn": "stepfunctions", "gateway": "apigateway", "iam": "iam", "scheduler": "scheduler",
-            "cloudwatch": "cloudwatch"}
+            "cloudwatch": "cloudwatch", "dns": "route53", "ec2": "ec2"}
 
 
 class Wrong(Exception):
@@ -61,7 +61,7 @@ class Home:
     """One stack on a MiniStack that runs."""
 
     def __init__(self, port, name="hourbell"):
-        self.port, self.name, self.out = port, name, {}
+        self.port, self.name, self.out, self.values = port, name, {}, {}
         self.endpoint = f"http://127.0.0.1:{port}"
         options = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=64)
         for short, service in SERVICES.items():
@@ -76,6 +76,21 @@ class Home:
 
     def deploy(self, archive, template=None, **parameters):
         """The template needs no test variables: what MiniStack cannot do is a value of a parameter (docs/aws.md)."""
+        self.delete()
+        self.values = {"CodeBucket": "code", "Architecture": "x86_64", "Canary": "no", "Metering": "no",
+                       "ThrottleRate": "10000", "ThrottleBurst": "10000", **parameters}
+        self.cfn.create_stack(**self.upload(archive, template))
+        self.wait_for_stack("CREATE_COMPLETE")
+        return self
+
+    def update(self, archive, template=None, **parameters):
+        """The same stack with other values."""
+        self.values.update(parameters)
+        self.cfn.update_stack(**self.upload(archive, template))
+        self.wait_for_stack("UPDATE_COMPLETE")
+
+    def upload(self, archive, template):
+        """What a stack is made of, into its bucket."""
         try:
             self.s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
         except botocore.exceptions.ClientError as error:
@@ -87,14 +102,9 @@ class Home:
             with open(os.path.join(ROOT, "deploy/hourbell.yaml"), encoding="utf-8") as file:
                 template = file.read()
         self.s3.put_object(Bucket="code", Key=f"{key}.yaml", Body=template.encode())
-        values = {"CodeBucket": "code", "CodeKey": key, "Architecture": "x86_64", "Canary": "no", "Metering": "no",
-                  "ThrottleRate": "10000", "ThrottleBurst": "10000", **parameters}
-        self.delete()
-        self.cfn.create_stack(
-            StackName=self.name, TemplateURL=f"{self.endpoint}/code/{key}.yaml", Capabilities=["CAPABILITY_NAMED_IAM"],
-            Parameters=[{"ParameterKey": k, "ParameterValue": str(v)} for k, v in values.items()])
-        self.wait_for_stack("CREATE_COMPLETE")
-        return self
+        self.values["CodeKey"] = key
+        return {"StackName": self.name, "TemplateURL": f"{self.endpoint}/code/{key}.yaml", "Capabilities": ["CAPABILITY_NAMED_IAM"],
+                "Parameters": [{"ParameterKey": k, "ParameterValue": str(v)} for k, v in self.values.items()]}
 
     def delete(self):
         """The stack and its table of an earlier test, where there is one."""
