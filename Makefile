@@ -51,7 +51,7 @@ programs := $(B)/hourbell $(B)/bootstrap
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint fmt cov promises \
+.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint lint-aws fmt cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -128,7 +128,7 @@ test: ## install what is missing, build with sanitizers, run every test (under 3
 test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it
 test-long: ## the long tests: simulator seeds, mutations, kill -9, torture, valgrind, fuzzing
 fuzz: ## each fuzz target for FUZZ_S seconds (60)
-run demo demo-import lambda run-aws test test-aws test-long fuzz lint promises generate dist:
+run demo demo-import lambda run-aws test test-aws test-long fuzz lint lint-aws cov promises generate dist:
 	@script/$@
 bench: ## measure, and write bench/results.md
 	@bench/load.sh
@@ -137,10 +137,10 @@ bench-lambda: ## the Lambda function beside Rust and Python: start, memory, size
 bench-quick: ## the same in two minutes, on a tenth of the devices, into build/bench
 	@bench/load.sh --quick
 lint: ## formatting, both compilers, analysers, shell scripts, layers, promises
+lint-aws: ## the CloudFormation templates: linters, our rules, planted faults; the zip, built twice
 fmt: ## format the C files
 	@script/format
 cov: ## coverage of the tests, as build/cov/coverage.html
-	@script/coverage
 promises: ## promises of docs/promises.md that no test cites
 generate: ## make the generated files anew from docs/openapi.yaml
 dist: ## a source archive of HEAD and the released program, in build/dist

@@ -134,8 +134,10 @@ class Home:
             raise Wrong("\n".join(f"{e.get('LogicalResourceId')}: {e.get('ResourceStatusReason')}" for e in events
                                   if "FAILED" in e["ResourceStatus"]) or stack["StackStatus"])
         self.out = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-        self.path = f"/restapis/{self.out['RestApiId']}/v1/_user_request_"
-        self.url = self.endpoint + self.path
+        if "RestApiId" in self.out:
+            self.path = f"/restapis/{self.out['RestApiId']}/v1/_user_request_"
+            self.url = self.endpoint + self.path
+        return self.out
 
     # --- using -----------------------------------------------------------------------------------------------------
     def ask(self, method, target, body=None, headers=(), key=None, timeout=60):

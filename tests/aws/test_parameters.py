@@ -152,5 +152,22 @@ def test_what_comes_too_fast_is_told_so():
     expect((status, problem["code"], headers["retry-after"], headers["content-type"]), (429, "rate_limited", "1", "application/problem+json"))
 
 
+def test_the_console_is_served_from_a_closed_bucket():
+    home = Home(PORT, "page")
+    with open(os.path.join(ROOT, "deploy/console.yaml"), encoding="utf-8") as file:
+        template = file.read()
+    zone = home.dns.create_hosted_zone(Name="example.com", CallerReference="page")["HostedZone"]["Id"].rpartition("/")[2]
+    values = {"ApiUrl": "https://hb.example.com", "DomainName": "console.example.com", "HostedZoneId": zone,
+              "CertificateArn": CERTIFICATE.replace("eu-central-1", "us-east-1")}
+    home.delete()
+    home.cfn.create_stack(StackName="page", TemplateBody=template,
+                          Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()])
+    found = home.wait_for_stack("CREATE_COMPLETE")
+    expect(found["Origin"], ORIGIN)
+    expect(set(home.s3.get_public_access_block(Bucket=found["FilesBucket"])["PublicAccessBlockConfiguration"].values()), {True})
+    records = {r["Type"] for r in home.dns.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"] if r["Name"].startswith("console")}
+    expect(records, {"A", "AAAA"})
+
+
 if __name__ == "__main__":
     run_tests(globals(), sys.argv[1:])

@@ -2,7 +2,7 @@
 """The zip as `make lambda` makes it: deterministic, with its exec bit, needing nothing of the system, running on both architectures.
 No emulator notices a missing exec bit or a symbol that Amazon Linux does not have.
 
-usage: test_zip.py"""
+usage: test_zip.py [PART-OF-A-NAME...]"""
 import hashlib
 import json
 import os
@@ -17,6 +17,7 @@ import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILT = os.path.join(ROOT, os.environ.get("HOURBELL_BUILT", "build/dev"))
+WORDS = sys.argv[1:]
 sys.argv = [sys.argv[0], BUILT]
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import e2e_lambda  # noqa: E402
@@ -150,7 +151,7 @@ def main():
                                  it_is_static_for_its_architecture_and_carries_no_sqlite,
                                  both_run_and_answer, it_speaks_tls_and_believes_amazons_roots_alone,
                                  built_again_in_another_folder_it_has_the_same_bytes],
-                                (), "hourbell-zip-", ())
+                                WORDS, "hourbell-zip-", ())
 
 
 if __name__ == "__main__":
