@@ -8,6 +8,7 @@
     GET  /_fault/log     each request since the last DELETE: {"service", "target", "bytes", "status", "fault", "body",
                          of a batch "entries": how many, and "fates": what became of those that a rule `entries` met}
     DELETE /_fault/log   forgets it          POST /_fault/keep {"bodies": true}     bodies are kept, too
+    GET  /_fault/used    the rights that functions have used since the proxy's start (rights.py)
 
 A rule is meant for requests of its service, action and text, as far as it names them; passes over the first `after` of these,
 then acts `times` often (without it: always) with the chance `rate` (without it: 1). The first rule that acts decides:
@@ -35,6 +36,8 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+import rights
+
 SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 TOO_FAST = {"dynamodb": "ProvisionedThroughputExceededException", "sqs": "RequestThrottled", "states": "ThrottlingException"}
 HOP = ("connection", "keep-alive", "transfer-encoding", "expect")
@@ -50,6 +53,7 @@ class Proxy(ThreadingHTTPServer):
         self.rules, self.log, self.bodies, self.lock = [], [], False, threading.Lock()
         self.random = random.Random(seed)
         self.local = threading.local()
+        self.used = rights.Used()
 
     def fates(self, rule, count):
         """What becomes of each entry of a batch; "" = it is sent on."""
@@ -169,6 +173,8 @@ class Handler(BaseHTTPRequestHandler):
             note["body"] = body.decode(errors="replace")
         with self.server.lock:
             self.server.log.append(note)
+        if scope:
+            self.server.used.note(self.headers["authorization"], service, target, body)
         request = (self.command, self.path, self.headers.items(), body)
         self.act(rule, note, service, request)
 
@@ -256,6 +262,8 @@ class Handler(BaseHTTPRequestHandler):
                 found = server.rules
             elif self.path == "/_fault/keep":
                 server.bodies = json.loads(body)["bodies"]
+            elif self.path == "/_fault/used":
+                found = server.used.all()
             elif self.path == "/_fault/log" and self.command == "DELETE":
                 server.log = []
             elif self.path == "/_fault/log":

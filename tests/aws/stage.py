@@ -39,12 +39,12 @@ def is_dead(pid):
 
 class Stage:
     has_killed = False
-    def __init__(self, port, built, name="stage", zip_path=None, sap_options=(), **parameters):
+    def __init__(self, port, built, name="stage", zip_path=None, sap_options=(), members=None, **parameters):
         self.home = Home(port, name)
         self.port, self.built = port, os.path.abspath(built)
         self.state = os.path.join(RIG, "run", str(port), name)
         os.makedirs(self.state, exist_ok=True)
-        self.clock_ms, self.sap, self.sap_options = 0, None, list(sap_options)
+        self.clock_ms, self.sap, self.sap_options, self.members = 0, None, list(sap_options), members or {}
         self.sap_port = port + 7
         self.operator = make_credential("operator")
         self.ministack = int(open(os.path.join(RIG, "run", str(port), "ministack.pid"), encoding="ascii").read())
@@ -63,7 +63,7 @@ class Stage:
         wrapper = os.path.join(self.state, "bootstrap")
         with open(wrapper, "w", encoding="utf-8") as file:
             file.write(WRAPPER.format(state=self.state, program=os.path.join(self.built, "bootstrap")))
-        return make_zip(wrapper, mapping(f"http://127.0.0.1:{self.sap_port}"))
+        return make_zip(wrapper, mapping(f"http://127.0.0.1:{self.sap_port}", **self.members))
 
     # --- clock, settings, processes ------------------------------------------------------------------------------
     def set_clock(self, ms):
