@@ -58,10 +58,10 @@ class Used:
     def note(self, authorization, service, target, body):
         key = re.search(r"Credential=([^/]+)/", authorization)[1]
         if key.startswith("ASIA"):  # a role's; tests themselves are root
+            handler = self.handlers.get(key) or self.handlers.setdefault(key, handler_of(key))
+            used = {(handler, *one) for one in needed(service, target, body)}
             with self.lock:
-                if not self.handlers.get(key):
-                    self.handlers[key] = handler_of(key)
-                self.found |= {(self.handlers[key], *one) for one in needed(service, target, body)}
+                self.found |= used
 
     def all(self):
         with self.lock:
