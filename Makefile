@@ -4,12 +4,7 @@
 #   MODE=asan     the same sanitizers at -O2                           MODE=tsan     data races of loop and jobs
 #   MODE=cov      coverage                                             MODE=fuzz     libFuzzer (clang)
 MODE ?= dev
-ifeq ($(origin CC),default)
-CC := gcc
-endif
-ifeq ($(MODE),fuzz)
-CC := clang
-endif
+CC := $(if $(filter fuzz,$(MODE)),clang,$(if $(filter default,$(origin CC)),gcc,$(CC)))
 export MODE CC
 ifeq ($(filter dev release asan tsan cov fuzz,$(MODE)),)
 $(error MODE=$(MODE): it is one of dev release asan tsan cov fuzz)
@@ -51,7 +46,7 @@ programs := $(B)/hourbell $(B)/bootstrap
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint lint-aws fmt cov promises \
+.PHONY: all build where tests tidy analyze run run-aws demo demo-import test test-aws test-long fuzz fuzz-build bench bench-quick bench-lambda bench-build lint lint-aws aws-smoke fmt cov promises \
     generate dist clean help FORCE
 
 all: ## install what is missing, and build the program
@@ -126,9 +121,10 @@ lambda: ## the zip for AWS Lambda, x86_64 and arm64, in build/lambda
 run-aws: ## the whole AWS home on this machine: MiniStack, the six functions, a mock SAP
 test: ## install what is missing, build with sanitizers, run every test (under 3 minutes)
 test-aws: ## the AWS home on a local AWS: installs the rig, starts it, runs every test of it, stops it
+aws-smoke: ## for owners of an account: what no rig can show (ENVIRONMENT=staging OPERATOR_KEY=FILE)
 test-long: ## the long tests: simulator seeds, mutations, kill -9, torture, valgrind, fuzzing
 fuzz: ## each fuzz target for FUZZ_S seconds (60)
-run demo demo-import lambda run-aws test test-aws test-long fuzz lint lint-aws cov promises generate dist:
+run demo demo-import lambda run-aws test test-aws aws-smoke test-long fuzz lint lint-aws cov promises generate dist:
 	@script/$@
 bench: ## measure, and write bench/results.md
 	@bench/load.sh
