@@ -2,11 +2,11 @@
  * hourbell.conf against the table in core/settings.h. P10 */
 #include "test.h"
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "home/config.h"
 #include "home/config_file.h"
 #include "home/config_rules.h"
-#include "home/nearest.h"
 
 #include <stdio.h>
 

@@ -270,3 +270,27 @@ TEST(json_pointer_escapes_its_tokens)
     CHECK_STR(json_pointer(&arena, pointer, STR("")), "/a~1b/");
     arena_close(&arena);
 }
+
+TEST(a_pointer_is_found_on_its_line)
+{
+    static const char text[] =
+        "{\n \"a\": 1,\n \"b/c\": [\n  {\"d\":\n   true},\n  \"x\\ny\", 7],\n"
+        " \"e\": {}}\n";
+    static const struct {
+        const char *pointer;
+        int line;
+    } cases[] = {{"", 2},          {"/a", 2},         {"/b~1c", 3},   {"/b~1c/0", 4},
+                 {"/b~1c/0/d", 4}, {"/b~1c/1", 6},    {"/b~1c/2", 6}, {"/b~1c/9", 3},
+                 {"/e", 7},        {"/e/missing", 7}, {"/missing", 2}};
+    arena_open(&arena, 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int line = json_line(&arena, str_of(text), str_of(cases[i].pointer));
+        if (line != cases[i].line) {
+            FAIL("%s: line %d", cases[i].pointer, line);
+        }
+    }
+    CHECK_INT(json_line(&arena, STR("{\n\n\"a\":}"), STR("")), 3); /* where it breaks */
+    CHECK_INT(json_line(&arena, STR(""), STR("/a")), 1);
+    CHECK_INT(json_line(&arena, STR("[true]"), STR("/0")), 1);
+    arena_close(&arena);
+}

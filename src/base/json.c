@@ -184,6 +184,75 @@ enum rc json_read(struct arena *arena, struct str text, int max_depth, yyjson_va
     return RC_OK;
 }
 
+/* --- where something stands ------------------------------------------------------------------------- */
+/* Where a value or name begins in the text that it was read from in place; NULL: of true, false, null and
+ * what is empty nobody knows. */
+static const char *place_of(yyjson_val *value)
+{
+    yyjson_obj_iter members;
+    yyjson_arr_iter items;
+    for (int depth = 0; depth < 64; depth++) {
+        if (yyjson_is_str(value) || yyjson_is_raw(value)) {
+            return yyjson_is_str(value) ? yyjson_get_str(value) : yyjson_get_raw(value);
+        }
+        if (yyjson_obj_iter_init(value, &members)) {
+            value = yyjson_obj_iter_next(&members);
+        } else if (yyjson_arr_iter_init(value, &items)) {
+            value = yyjson_arr_iter_next(&items);
+        } else {
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* One step down a pointer. out: the value, and where it stands: a member at its name. NULL = there is none. */
+static yyjson_val *step(struct arena *arena, yyjson_val *value, struct str token,
+                        const char **ret_place)
+{
+    yyjson_obj_iter members = yyjson_obj_iter_with(value);
+    yyjson_val *name;
+    int64_t at;
+    while (yyjson_is_obj(value) && (name = yyjson_obj_iter_next(&members)) != NULL) {
+        struct str escaped = json_pointer(arena, STR_NONE, json_str(name));
+        if (str_equal(str_from(escaped, 1), token)) {
+            *ret_place = json_str(name).s;
+            return yyjson_obj_iter_get_val(name);
+        }
+    }
+    if (!yyjson_is_arr(value) || text_to_i64(token, &at) != RC_OK ||
+        at >= (int64_t)yyjson_arr_size(value)) {
+        return NULL;
+    }
+    yyjson_val *item = yyjson_arr_get(value, (size_t)at);
+    *ret_place = place_of(item) ? place_of(item) : *ret_place;
+    return item;
+}
+
+int json_line(struct arena *arena, struct str text, struct str pointer)
+{
+    yyjson_alc alc = json_alc(arena);
+    char *copy = arena_alloc(arena, text.len + YYJSON_PADDING_SIZE);
+    if (text.len) {
+        memcpy(copy, text.s, text.len);
+    }
+    /* in place: a value's text is where it stood, so its address says where that was */
+    yyjson_read_err err = {0};
+    yyjson_doc *doc = yyjson_read_opts(copy, text.len,
+                                       YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_INSITU, &alc, &err);
+    yyjson_val *value = yyjson_doc_get_root(doc);
+    const char *place = place_of(value) ? place_of(value) : copy + err.pos;
+    struct str rest = str_from(pointer, pointer.len > 0);
+    while (rest.len && value) {
+        value = step(arena, value, text_cut(&rest, '/'), &place);
+    }
+    int line = 1;
+    for (const char *c = text.s; c < text.s + (place - copy); c++) {
+        line += *c == '\n';
+    }
+    return line;
+}
+
 /* --- writing ----------------------------------------------------------------------------------------- */
 struct str json_write(struct arena *arena, const yyjson_val *value)
 {

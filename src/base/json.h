@@ -26,6 +26,10 @@ yyjson_alc json_alc(struct arena *);
 MUST enum rc json_read(struct arena *, struct str text, int max_depth, yyjson_val **ret_root,
                        struct json_fault *ret_fault);
 
+/* The line (from 1 on) of a text on which what a pointer names stands; of something that is missing, where it is missing
+ * from; of a text that is no JSON, where that shows. For people: it parses the text once more. */
+int json_line(struct arena *, struct str text, struct str pointer);
+
 struct str json_write(struct arena *, const yyjson_val *);
 struct str json_write_mut(struct arena *, const yyjson_mut_doc *);
 yyjson_mut_doc *json_doc(struct arena *); /* with an empty object as root */

@@ -5,9 +5,9 @@
 
 #include <stdarg.h>
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "home/manual.h"
-#include "home/nearest.h"
 #include "home/print.h"
 
 #define WORD_MAX 64

@@ -3,9 +3,9 @@
  * Leaves to others: the other sources and their order (config_load.c), rules between settings (config_rules.c). */
 #include "home/config.h"
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "home/config_rules.h"
-#include "home/nearest.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* "Did you mean ...?": the known word that a mistyped one was probably meant to be. */
-#ifndef HOME_NEAREST_H
-#define HOME_NEAREST_H
+#ifndef BASE_NEAREST_H
+#define BASE_NEAREST_H
 
 #include "base/base.h"
 

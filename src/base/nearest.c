@@ -1,6 +1,6 @@
 /* Levenshtein distance over three short rows, two letters in the wrong order counted as one fault; no allocation, so it can
  * be used before anything is set up. */
-#include "home/nearest.h"
+#include "base/nearest.h"
 
 #include <ctype.h>
 
