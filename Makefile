@@ -14,7 +14,7 @@ cc := $(if $(filter clang,$(CC)),clang-14,$(CC))# Debian has no plain `clang` be
 B := build/$(MODE)$(if $(clang),$(if $(filter-out fuzz,$(MODE)),-clang))
 
 # --- flags -----------------------------------------------------------------------------------------------------------
-packages := libuv openssl libcurl sqlite3 libutf8proc inih
+packages := libuv openssl libcurl sqlite3 libutf8proc inih expat
 warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla $(if $(clang),-Wno-string-conversion)
 # gcc guesses about "maybe uninitialized" go wrong under sanitizers; `make lint` builds MODE=release with WARN=-Werror
 sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all $(if $(clang),,-Wno-maybe-uninitialized)

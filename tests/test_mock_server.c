@@ -13,6 +13,7 @@
 #include "adapters/downstream_mock.h"
 #include "adapters/downstream_odata.h"
 #include "adapters/http_client.h"
+#include "adapters/sap_metadata.h"
 #include "core/name.h"
 #include "fixture_sap.h"
 #include "home/mock_server.h"
@@ -350,10 +351,14 @@ TEST(a_create_on_a_connection_that_dies_is_searched_for)
 TEST(metadata_of_the_mock_fits_the_mapping_of_the_demonstration)
 {
     struct rig rig;
-    struct str findings;
+    struct outcome outcome;
+    struct sap_findings findings;
+    struct str xml;
     rig_open(&rig);
-    CHECK_RC(downstream_odata_inspect(rig.downstream, &rig.call, &rig.world, &findings), RC_OK);
-    CHECK_STR(findings, "");
+    downstream_odata_metadata(rig.downstream, &rig.call, &rig.world, &outcome, &xml);
+    CHECK_INT(outcome.class, OUTCOME_EFFECT);
+    CHECK_RC(sap_metadata_compare(&rig.config, &rig.call, xml, &findings), RC_OK);
+    CHECK_INT(findings.count, 0);
     rig_stop(&rig);
     rig_close(&rig);
 }

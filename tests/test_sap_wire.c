@@ -4,7 +4,6 @@
 #include "adapters/downstream_mock.h"
 #include "adapters/sap_classify.h"
 #include "adapters/sap_edm.h"
-#include "adapters/sap_metadata.h"
 #include "adapters/sap_wire.h"
 #include "test.h"
 
@@ -313,37 +312,4 @@ TEST(days_before_1970_and_leap_days_are_right)
         CHECK(sap_edm_day_read(str_of(day), &at_ms));
         CHECK_INT(at_ms, days * 86400000);
     }
-}
-
-TEST(metadata_is_held_against_the_mapping)
-{
-    struct bench bench;
-    struct str findings;
-    bench_open(&bench);
-    struct str xml = STR(
-        "<edmx:Edmx><Schema><EntityType Name=\"Other\"><Property "
-        "Name=\"EquipmentName\"/></EntityType>"
-        "<EntityType Name='EquipmentType'><Property Name=\"Equipment\" Type=\"Edm.String\" "
-        "MaxLength=\"18\"/>"
-        "<Property Name=\"ValidityEndDate\" Type=\"Edm.DateTime\"/>"
-        "<Property Name=\"YY1_DEVICE_NAME\" Type=\"Edm.String\" MaxLength=\"25\" "
-        "sap:display-format=\"UpperCase\"/>"
-        "<Property Name=\"EquipmentName\" Type=\"Edm.String\" MaxLength=\"40\" "
-        "sap:updatable=\"false\"/>"
-        "<Property Name=\"GrossWeight\" Type=\"Edm.String\" sap:creatable=\"false\"/></EntityType>"
-        "<EntitySet Name=\"Equipment\" EntityType=\"cds.EquipmentType\"/></Schema></edmx:Edmx>");
-    CHECK_RC(sap_metadata_compare(&bench.config, &bench.call, xml, &findings), RC_OK);
-    CHECK_HAS(findings, "YY1_DEVICE_NAME: max is 256, the service holds 25\n");
-    CHECK_HAS(findings, "YY1_DEVICE_NAME: the service makes it upper case; say upper\n");
-    CHECK_HAS(findings, "EquipmentName: the service does not update it; say create_only\n");
-    CHECK_HAS(findings, "GrossWeight: the service has it as Edm.String\n");
-    CHECK_HAS(findings, "GrossWeight: the service does not take it at a create\n");
-    CHECK_HAS(findings, "AssetRoom: the service has no such field\n");
-    CHECK_RC(sap_metadata_compare(&bench.config, &bench.call, STR("<html></html>"), &findings),
-             RC_BROKEN);
-    CHECK_RC(sap_metadata_compare(&bench.config, &bench.call, STR("<EntityType Name=\"X\"/>"),
-                                  &findings),
-             RC_OK);
-    CHECK_HAS(findings, "no such entity set");
-    bench_close(&bench);
 }

@@ -29,7 +29,7 @@ static void fd_close(int *fd)
     }
 }
 
-static enum rc read_file(struct call *call, struct str path, struct str *ret_text)
+enum rc downstream_file_read(struct call *call, struct str path, struct str *ret_text)
 {
     struct str name = arena_copy(call->arena, path);
     CLEANUP(fd_close) int fd = open(name.s, O_RDONLY | O_CLOEXEC);
@@ -85,15 +85,20 @@ static enum rc open_port(struct call *call, struct opened *opened, struct str js
                                 &opened->port);
 }
 
-enum rc downstream_file_open(struct call *call, struct str kind, struct str path,
-                             struct secrets *secrets, int slots, struct downstream **ret_downstream)
+/* call->why gets the name in front, and the line of what was named first. */
+static enum rc told(struct call *call, enum rc rc, struct str name, struct str json)
 {
-    struct str json;
-    if (!str_is(kind, "odata") && !str_is(kind, "http")) {
-        return call_refuse(call, PROBLEM_invalid_parameter,
-                           "downstream: " STR_FMT " is neither odata nor http", STR_ARG(kind));
+    if (rc == RC_INVALID && call->item_count) {
+        return call_why(call, rc, STR_FMT ":%d", STR_ARG(name),
+                        json_line(call->arena, json, call->items[0].pointer));
     }
-    TRY(read_file(call, path, &json));
+    return call_why(call, rc, STR_FMT, STR_ARG(name));
+}
+
+enum rc downstream_file_open_text(struct call *call, struct str kind, struct str name,
+                                  struct str json, struct secrets *secrets, int slots,
+                                  struct downstream **ret_downstream)
+{
     struct opened *opened = calloc(1, sizeof(*opened));
     if (!opened) {
         abort();
@@ -103,7 +108,7 @@ enum rc downstream_file_open(struct call *call, struct str kind, struct str path
     enum rc rc = open_port(call, opened, json, secrets, slots + 1);
     if (rc != RC_OK) {
         opened_free(opened);
-        return call_why(call, rc, STR_FMT, STR_ARG(path));
+        return told(call, rc, name, json);
     }
     opened->next = all_opened;
     all_opened = opened;
@@ -111,26 +116,37 @@ enum rc downstream_file_open(struct call *call, struct str kind, struct str path
     return RC_OK;
 }
 
-enum rc downstream_file_inspect(struct downstream *port, struct call *call, struct world *world,
-                                struct str *ret_findings)
+enum rc downstream_file_open(struct call *call, struct str kind, struct str path,
+                             struct secrets *secrets, int slots, struct downstream **ret_downstream)
 {
-    const struct opened *opened = all_opened;
-    while (opened && opened->port != port) {
-        opened = opened->next;
+    struct str json;
+    if (!str_is(kind, "odata") && !str_is(kind, "http")) {
+        return call_refuse(call, PROBLEM_invalid_parameter,
+                           "downstream: " STR_FMT " is neither odata nor http", STR_ARG(kind));
     }
-    *ret_findings = STR("");
-    return opened && opened->odata ? downstream_odata_inspect(port, call, world, ret_findings)
-                                   : RC_OK;
+    TRY(downstream_file_read(call, path, &json));
+    return downstream_file_open_text(call, kind, path, json, secrets, slots, ret_downstream);
+}
+
+static struct opened **find(const struct downstream *port)
+{
+    struct opened **link = &all_opened;
+    while (*link && (*link)->port != port) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+const struct sap_config *downstream_file_sap(const struct downstream *port)
+{
+    const struct opened *opened = *find(port);
+    return opened && opened->odata ? &opened->sap : NULL;
 }
 
 void downstream_file_close(struct downstream *port)
 {
-    struct opened **link = &all_opened;
-    while (port && *link && (*link)->port != port) {
-        link = &(*link)->next;
-    }
-    if (port && *link) {
-        struct opened *opened = *link;
+    struct opened **link = find(port), *opened = *link;
+    if (port && opened) {
         *link = opened->next;
         opened_free(opened);
     }

@@ -8,14 +8,20 @@
 
 #define DOWNSTREAM_FILE_MAX_BYTES ((size_t)256 << 10)
 
+/* The file's text. fails: RC_NOT_FOUND, RC_BROKEN it cannot be read · RC_INVALID it is larger than any */
+MUST enum rc downstream_file_read(struct call *, struct str path, struct str *ret_text);
+
 /* All in one for a home: read the file, open transport and port.
  *   in     kind: "odata" or "http" (the setting `downstream`); slots: sends that may run at once (one more is added for probes)
- *   fails  RC_NOT_FOUND file or secret · RC_INVALID · RC_BROKEN; call->why says what */
+ *   fails  RC_NOT_FOUND file or secret · RC_INVALID call->items say where · RC_BROKEN; call->why says what, with the line of the file */
 MUST enum rc downstream_file_open(struct call *, struct str kind, struct str path, struct secrets *,
                                   int slots, struct downstream **ret_downstream);
-/* What the downstream says about the mapping, as downstream_odata_inspect; a plain downstream says nothing. */
-MUST enum rc downstream_file_inspect(struct downstream *, struct call *, struct world *,
-                                     struct str *ret_findings);
+/* The same from its text, wherever that is from; name: of the text, for words. */
+MUST enum rc downstream_file_open_text(struct call *, struct str kind, struct str name,
+                                       struct str json, struct secrets *, int slots,
+                                       struct downstream **ret_downstream);
+/* The configuration of an opened port. NULL: a plain downstream has no OData service behind it. */
+const struct sap_config *downstream_file_sap(const struct downstream *);
 /* Of a port that downstream_file_open gave. NULL does nothing. */
 void downstream_file_close(struct downstream *);
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "adapters/sap_map.h"
-#include "adapters/sap_metadata.h"
 #include "adapters/sap_report.h"
 #include "adapters/slots.h"
 #include "base/diag.h"
@@ -535,23 +534,21 @@ static enum rc odata_encode(struct downstream *port, struct call *call, struct s
                           ret_bytes);
 }
 
-enum rc downstream_odata_inspect(struct downstream *port, struct call *call, struct world *world,
-                                 struct str *ret_findings)
+void downstream_odata_metadata(struct downstream *port, struct call *call, struct world *world,
+                               struct outcome *ret_outcome, struct str *ret_xml)
 {
     struct run run;
-    struct outcome out;
-    run_begin(&run, (struct odata *)port, call, world, NULL, &out);
-    enum sap_class class = sap_talk_get(&run.talk, sap_wire_metadata_url(run.config, call->arena));
-    struct str body = run.talk.answer.body;
-    if (class != SAP_IS_DONE) {
+    run_begin(&run, (struct odata *)port, call, world, NULL, ret_outcome);
+    run.talk.accept = STR("application/xml");
+    if (sap_talk_get(&run.talk, sap_wire_metadata_url(run.config, call->arena)) != SAP_IS_DONE) {
         (void)end_read(&run, true);
+    } else if (run.talk.answer.cut) {
+        (void)end_as(&run, SAP_IS_CONFIG, "the service's $metadata is larger than any");
+    } else {
+        *ret_xml = run.talk.answer.body;
+        (void)end_as(&run, SAP_IS_DONE, NULL);
     }
     run_end(&run);
-    if (class != SAP_IS_DONE) {
-        return call_why(call, RC_BROKEN, STR_FMT ": " STR_FMT, STR_ARG(out.code),
-                        STR_ARG(out.detail));
-    }
-    return sap_metadata_compare(run.config, call, body, ret_findings);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------ */

@@ -14,9 +14,9 @@ MUST enum rc downstream_odata_open(struct call *, const struct sap_config *, str
 /* The transport and the config stay the caller's. NULL does nothing. */
 void downstream_odata_close(struct downstream *);
 
-/* What the service's $metadata says about the mapping: one line of text per thing that does not fit.
- * out: findings as lines; "" = all fits. Writes nothing. fails: RC_BROKEN it could not be read; call->why says why. */
-MUST enum rc downstream_odata_inspect(struct downstream *, struct call *, struct world *,
-                                      struct str *ret_findings);
+/* Read the service's $metadata. out: ret_outcome as of a check; ret_xml: what came, if its class is OUTCOME_EFFECT.
+ * rule: the session of a check before it is used again, so that both are one logon */
+void downstream_odata_metadata(struct downstream *, struct call *, struct world *,
+                               struct outcome *ret_outcome, struct str *ret_xml);
 
 #endif

@@ -216,8 +216,8 @@ static bool common(struct sap_talk *talk, struct request_headers *headers)
         return false;
     }
     bool v2 = talk->config->protocol == SAP_V2;
-    add(headers, "Accept",
-        v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true"));
+    struct str json = v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true");
+    add(headers, "Accept", talk->accept.len ? talk->accept : json);
     add(headers, "Accept-Language", STR("en"));
     add(headers, "Authorization", logon);
     add(headers, "Cookie", talk->slot->cookies);

@@ -31,6 +31,7 @@ struct sap_talk {
     struct world *world;
     struct sap_slot *slot;
     struct str trace_id;
+    struct str accept; /* what kind of answer is wanted; "" = JSON */
     _Atomic int64_t *
         refused_at_ms; /* a logon was refused then, in some slot: nothing is sent; NULL = a probe */
     /* of the last request */

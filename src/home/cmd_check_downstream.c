@@ -1,56 +1,86 @@
 /* `hourbell check downstream`: does the address answer, do the credentials work, does the mapping fit? One logon attempt only:
  * SAP locks a user after three. Writes nothing. */
-#include <stdio.h>
-
 #include "adapters/clock_system.h"
 #include "adapters/downstream_file.h"
+#include "adapters/downstream_odata.h"
+#include "adapters/sap_metadata.h"
 #include "adapters/secrets_file.h"
-#include "base/text.h"
 #include "home/cmd.h"
 #include "home/config_args.h"
-#include "home/print.h"
+#include "home/findings.h"
 #include "home/start.h"
 
-static void print_findings(const struct args *args, struct str findings)
-{
-    bool json = args_has(args, "json");
-    int count = 0;
-    fputs(json ? "{\"findings\":[" : "", stdout);
-    while (findings.len) {
-        struct str line = text_cut(&findings, '\n');
-        struct text quoted;
-        text_open(&quoted, args->arena, line.len * 6 + 8);
-        text_add_json(&quoted, line);
-        fputs(json && count++ ? "," : "", stdout);
-        print_text(stdout, json ? text_str(&quoted) : line, "");
-        fputs(json ? "" : "\n", stdout);
-    }
-    fputs(json ? "]}\n" : "", stdout);
-}
+/* What is looked at. */
+struct look {
+    const struct args *args;
+    struct call call;
+    struct world world;
+    struct str name, json; /* of the mapping */
+};
 
-static int judge(const struct args *args, const struct outcome *outcome)
+static int judge(const struct look *look, const struct outcome *outcome)
 {
     enum exit_code code = outcome->auth                    ? EXIT_AUTH
                           : outcome->class == OUTCOME_STOP ? EXIT_INVALID
                                                            : EXIT_UNREACHABLE;
-    return command_fail(args, code, STR_FMT ": " STR_FMT, STR_ARG(outcome->code),
+    return command_fail(look->args, code, STR_FMT ": " STR_FMT, STR_ARG(outcome->code),
                         STR_ARG(outcome->detail));
 }
 
-static int look(const struct args *args, struct downstream *downstream, struct call *call,
-                struct world *world)
+static int tell(const struct look *look, const struct sap_findings *findings)
 {
+    findings_print(look->args, look->name, look->json, findings);
+    if (findings->wrong) {
+        return command_fail(look->args, EXIT_INVALID, "%d found in " STR_FMT, findings->wrong,
+                            STR_ARG(look->name));
+    }
+    return EXIT_DONE;
+}
+
+/* Hold the mapping against what the service says of itself. */
+static int compare(struct look *look, struct downstream *downstream)
+{
+    const struct sap_config *config = downstream_file_sap(downstream);
+    struct sap_findings findings = {0};
     struct outcome outcome;
-    struct str findings;
-    downstream_check(downstream, call, world, &outcome);
+    struct str xml;
+    if (!config) {
+        return tell(look, &findings); /* a plain downstream says nothing of itself */
+    }
+    downstream_odata_metadata(downstream, &look->call, &look->world, &outcome, &xml);
     if (outcome.class != OUTCOME_EFFECT) {
-        return judge(args, &outcome);
+        return judge(look, &outcome);
     }
-    if (downstream_file_inspect(downstream, call, world, &findings) != RC_OK) {
-        return command_fail(args, EXIT_UNREACHABLE, "$metadata: %s", call->why);
+    if (sap_metadata_compare(config, &look->call, xml, &findings) != RC_OK) {
+        return command_fail(look->args, EXIT_INVALID, "%s", look->call.why);
     }
-    print_findings(args, findings);
-    return findings.len ? EXIT_FAILED : EXIT_DONE;
+    int code = tell(look, &findings);
+    if (code == EXIT_DONE && !args_has(look->args, "json")) {
+        printf(STR_FMT ": %d fields and %d parts of the key fit " STR_FMT " of " STR_FMT "\n",
+               STR_ARG(look->name), config->field_count, config->key_count, STR_ARG(config->entity),
+               STR_ARG(config->base_url));
+    }
+    return code;
+}
+
+static int look_at(struct look *look, const struct settings *settings)
+{
+    struct downstream *downstream = NULL;
+    struct outcome outcome;
+    enum rc rc = downstream_file_open_text(&look->call, settings->downstream, look->name,
+                                           look->json, look->world.secrets, 1, &downstream);
+    if (rc == RC_INVALID && look->call.item_count) {
+        struct sap_findings findings = findings_of_call(&look->call);
+        return tell(look, &findings);
+    }
+    if (rc != RC_OK) {
+        return command_fail(look->args, EXIT_INVALID, "%s", look->call.why);
+    }
+    look->world.downstream = downstream;
+    downstream_check(downstream, &look->call, &look->world, &outcome);
+    int code = outcome.class == OUTCOME_EFFECT ? compare(look, downstream) : judge(look, &outcome);
+    downstream_file_close(downstream);
+    return code;
 }
 
 int cmd_check_downstream(const struct args *args)
@@ -58,26 +88,22 @@ int cmd_check_downstream(const struct args *args)
     struct config config;
     struct clock_system clock;
     struct secrets *secrets = NULL;
-    struct downstream *downstream = NULL;
-    struct call call;
+    struct look look = {.args = args};
     if (config_args_load(args, &config) != RC_OK) {
         return EXIT_INVALID;
     }
     clock_system_open(&clock);
-    struct world world = {.clock = &clock.clock, .settings = &config.settings};
-    call_open(&call, args->arena, &world);
-    if (start_secrets(&call, &config.settings, &secrets) != RC_OK) {
-        return command_fail(args, EXIT_INVALID, "%s", call.why);
+    look.world = (struct world){.clock = &clock.clock, .settings = &config.settings};
+    look.name = config.settings.downstream_file;
+    call_open(&look.call, args->arena, &look.world);
+    if (start_secrets(&look.call, &config.settings, &secrets) != RC_OK) {
+        return command_fail(args, EXIT_INVALID, "%s", look.call.why);
     }
-    world.secrets = secrets;
-    int code;
-    if (start_downstream(&call, &config.settings, secrets, 1, &downstream) == RC_OK) {
-        world.downstream = downstream;
-        code = look(args, downstream, &call, &world);
-    } else {
-        code = command_fail(args, EXIT_INVALID, "%s", call.why);
-    }
-    downstream_file_close(downstream);
+    look.world.secrets = secrets;
+    enum rc rc = downstream_file_read(&look.call, look.name, &look.json);
+    int code = rc == RC_OK ? look_at(&look, &config.settings)
+                           : command_fail(args, rc == RC_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_INVALID,
+                                          "%s", look.call.why);
     secrets_file_close(secrets);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "home/version.h"
 
 #include <curl/curl.h>
+#include <expat.h>
 #include <llhttp.h>
 #include <openssl/crypto.h>
 #include <sqlite3.h>
@@ -15,10 +16,15 @@ int cmd_version(const struct args *args)
     char llhttp[32];
     snprintf(llhttp, sizeof llhttp, "%d.%d.%d", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
              LLHTTP_VERSION_PATCH);
+    XML_Expat_Version expat = XML_ExpatVersionInfo();
+    char expat_version[32];
+    snprintf(expat_version, sizeof expat_version, "%d.%d.%d", expat.major, expat.minor,
+             expat.micro);
     const struct {
         const char *name, *version;
     } rows[] = {
         {"hourbell", HOURBELL_VERSION},
+        {"expat", expat_version},
         {"libcurl", curl_version_info(CURLVERSION_NOW)->version},
         {"libuv", uv_version_string()},
         {"llhttp", llhttp},

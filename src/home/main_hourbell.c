@@ -240,8 +240,9 @@ static const struct command commands[] = {
      .examples = {{"hourbell restore hourbell-20261122T110000Z.db /var/lib/hourbell", "after a lost disk"}}},
     {.name = "check downstream", .help = "log on to the downstream and hold its fields against the mapping", .options = check_downstream_options,
      .text = "Reads the settings and the mapping as the server would, makes one authenticated round trip, and compares the service's "
-             "$metadata with the mapping: set, keys, types, lengths, what may be created and updated. Writes nothing.",
-     .has_settings = false, .run = cmd_check_downstream, .exits = "12 13 14",
+             "$metadata with the mapping: set, keys, types, lengths, what may be created and updated. Writes nothing. Each finding "
+             "is told with the line of the mapping; a note alone is good to know, and no fault.",
+     .has_settings = false, .run = cmd_check_downstream, .exits = "10 12 13 14",
      .examples = {{"hourbell check downstream --secrets-file secrets", "before the first start against a new system"}}},
     {.name = "check", .also = "verify fsck validate", .help = "replay every log of a backup or of a stopped server's data against the rules",
      .options = check_options, .run = cmd_check, .is_client = true,
