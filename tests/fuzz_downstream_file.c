@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sap_config_read(&call, &arena, json, &sap) == RC_OK) {
         assert(sap.key_count > 0 && sap.field_count > 0 && sap.mapping_version > 0);
         use(&sap, &call);
+        sap_config_close(&sap);
     } else {
         assert(call.item_count > 0 && call.problem != PROBLEM_NONE);
     }

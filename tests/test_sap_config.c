@@ -22,6 +22,7 @@ static struct str refused(struct bench *bench, const char *from, const char *to)
     struct str json = arena_copy(&bench->arena, str_of(fixture_sap_mapping(from, to)));
     bench->call.item_count = 0;
     if (sap_config_read(&bench->call, &bench->arena, json, &config) == RC_OK) {
+        sap_config_close(&config);
         return STR("");
     }
     const struct problem_item *item = &bench->call.items[0];
@@ -101,6 +102,54 @@ TEST(what_is_wrong_in_a_mapping_is_named_with_its_place)
         {"\"unmapped\":\"keep\"", "\"errors\":{\"retry_text\":[7]}",
          "/errors/retry_text: must be an array of texts"},
         {"\"unmapped\":\"keep\"", "\"errors\":{\"retry\":[]}", "/errors/retry: is unknown"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"pattern\":\"[0-9\"",
+         "/fields/3/pattern: is no extended regular expression of POSIX"},
+        {"\"attributes.vendor\",\"max\":256", "\"attributes.vendor\",\"max\":3,\"pattern\":\"a)\"",
+         "/fields/3/pattern: has a ) without its ("},
+        {"\"attributes.vendor\",\"max\":256", "\"attributes.vendor\",\"max\":3,\"pattern\":\"(a\"",
+         "/fields/3/pattern: has a ( without its )"},
+        {"\"attributes.vendor\",\"max\":256", "\"attributes.vendor\",\"max\":3,\"pattern\":\"\"",
+         "/fields/3/pattern: has more than 256 characters, or none"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"pattern\":\"\\\\w+\"",
+         "/fields/3/pattern: has an escape that is none of punctuation"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"pattern\":\"a{x}\"",
+         "/fields/3/pattern: has a { that is no count"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"pattern\":\"\\u00e4\"",
+         "/fields/3/pattern: has a character that is not ASCII"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"pattern\":\"((a{50})+{50})?\"",
+         "/fields/3/pattern: stands for too much with all its counts"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"enum\":[\"a\",\"long\"]",
+         "/fields/3/enum: long is longer than max"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"enum\":[\"a\"],\"map\":{\"a\":\"b\"}",
+         "/fields/3/enum: map says already what may come"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"map\":{\"a\":\"b\",\"c/d\":\"long\"}",
+         "/fields/3/map/c~1d: has 4 characters, at most 3 fit into the downstream's field "
+         "YY1_DEVICE_VENDOR"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"type\":\"decimal\",\"upper\":true",
+         "/fields/3/type: map, enum, pattern, upper, alpha and overflow cut go with type string"},
+        {"\"attributes.vendor\",\"max\":256", "\"attributes.vendor\",\"max\":3,\"when\":\"vendor\"",
+         "/fields/3/when: goes with const or an attribute, and is attributes.<name> or "
+         "/attributes/<name>"},
+        {"\"const\":\"KG\"", "\"const\":null",
+         "/fields/10/const: must be a text, a number, true or false"},
+        {"\"const\":\"KG\"", "\"const\":\"POUND\"",
+         "/fields/10/const: has 5 characters, at most 3 fit into the downstream's field "
+         "GrossWeightUnit"},
+        {"\"const\":\"KG\"", "\"const\":[]",
+         "/fields/10/const: is an object or an array, not the one value that fits into the "
+         "downstream's field GrossWeightUnit"},
+        {"\"const\":\"KG\"", "\"type\":\"date\",\"const\":\"KG\"",
+         "/fields/10/const: is no date like 2026-11-22, as it is needed for the downstream's field "
+         "GrossWeightUnit"},
     };
     struct bench bench;
     bench_open(&bench);
@@ -142,6 +191,10 @@ TEST(what_is_right_in_a_mapping_is_taken)
         {"\"csrf\":\"auto\"", "\"csrf\":\"off\",\"note\":\"words\""},
         {"{\"field\":\"YY1_DEVICE_VENDOR\"", "{\"note\":\"words\",\"field\":\"YY1_DEVICE_VENDOR\""},
         {"\"from\":\"attributes.vendor\"", "\"from\":\"/attributes/a.b~1c\""},
+        {"\"attributes.vendor\"",
+         "\"attributes.vendor\",\"pattern\":\"[][:alpha:]]{2}(x|[^]y])*\\\\.\""},
+        {"\"attributes.vendor\"",
+         "\"attributes.vendor\",\"when\":\"attributes.b\",\"enum\":[\"a\"]"},
     };
     struct bench bench;
     bench_open(&bench);

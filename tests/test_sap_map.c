@@ -35,6 +35,7 @@ static void bench_open(struct bench *bench, const char *fields, const char *more
 
 static void bench_close(struct bench *bench)
 {
+    sap_config_close(&bench->config);
     arena_close(&bench->arena);
 }
 
@@ -300,5 +301,121 @@ TEST(a_create_only_field_never_goes_out_with_a_difference)
     CHECK_STR(encode(&bench, "", "{\"a\":\"1\"}"), "{\"Sort\":\"PUMP-7\",\"A\":\"1\"}");
     CHECK_STR(encode(&bench, "{\"a\":\"1\"}", "{\"a\":\"2\",\"b\":\"3\"}"), "{\"B\":\"3\"}");
     CHECK_STR(encode(&bench, "{\"a\":\"1\"}", "{\"a\":\"2\"}"), "");
+    bench_close(&bench);
+}
+
+TEST(a_value_keeps_the_rules_of_its_field_or_is_told_at_once)
+{
+    struct bench bench;
+    bench_open(
+        &bench,
+        "{\"field\":\"P\",\"from\":\"attributes.p\",\"pattern\":\"([0-9A-F]{2}:){2}[0-9A-F]{2}\","
+        "\"upper\":true},"
+        "{\"field\":\"E\",\"from\":\"attributes.e\",\"enum\":[\"a\",\"B \"],\"upper\":true,"
+        "\"max\":2},"
+        "{\"field\":\"N\",\"from\":\"attributes.n\",\"type\":\"integer\"}",
+        "");
+    static const char *const cases[][2] = {
+        {"{\"p\":\"0A:1B:2\"}",
+         "/attributes/p: does not look like "
+         "([0-9A-F]{2}:){2}[0-9A-F]{2}, as it is needed for the downstream's field P"},
+        {"{\"p\":\"x0A:1B:2C\"}",
+         "/attributes/p: does not look like "
+         "([0-9A-F]{2}:){2}[0-9A-F]{2}, as it is needed for the downstream's field P"},
+        {"{\"p\":\"0A:1B:2C\\u0000\"}",
+         "/attributes/p: does not look like "
+         "([0-9A-F]{2}:){2}[0-9A-F]{2}, as it is needed for the downstream's field P"},
+        {"{\"e\":\"C\"}",
+         "/attributes/e: is none of the values that the mapping allows for the downstream's "
+         "field E"},
+        {"{\"n\":2147483648}",
+         "/attributes/n: is larger than any number that is kept by the downstream's field N"},
+        {"{\"n\":-2147483649}",
+         "/attributes/n: is larger than any number that is kept by the downstream's field N"},
+        {"{\"n\":99999999999999999999}",
+         "/attributes/n: is larger than any number that is kept by the downstream's field N"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_STR(fault(&bench, cases[i][0]), cases[i][1]);
+    }
+    CHECK_STR(encode(&bench, "{}", "{\"p\":\"0a:1b:2c\",\"e\":\"b\",\"n\":-2147483648}"),
+              "{\"P\":\"0A:1B:2C\",\"E\":\"B\",\"N\":-2147483648}");
+    CHECK_STR(encode(&bench, "{\"p\":\"0a:1b:2c\"}", "{\"p\":\"\",\"n\":2147483647}"),
+              "{\"P\":\"\",\"N\":2147483647}"); /* empty is what is there without it */
+    bench_close(&bench);
+}
+
+TEST(a_moment_is_kept_in_whole_seconds_and_written_as_the_protocol_wants_it)
+{
+    struct bench bench;
+    struct sap_compared compared;
+    yyjson_val *entity;
+    bench_open(&bench,
+               "{\"field\":\"S\",\"from\":\"attributes.s\",\"type\":\"datetime\",\"clear\":true}",
+               "");
+    CHECK_STR(
+        fault(&bench, "{\"s\":\"2026-11-22\"}"),
+        "/attributes/s: is no moment since 1970 like 2026-11-22T10:00:00Z, as it is needed for the "
+        "downstream's field S");
+    CHECK_HAS(fault(&bench, "{\"s\":\"1969-12-31T23:59:59Z\"}"), "is no moment since 1970");
+    CHECK_HAS(fault(&bench, "{\"s\":1795341600}"), "is no moment since 1970");
+    CHECK_STR(encode(&bench, "{}", "{\"s\":\"2026-11-22T11:00:00.999+01:00\"}"),
+              "{\"S\":\"/Date(1795341600000+0000)/\"}");
+    CHECK_STR(encode(&bench, "{\"s\":\"2026-11-22T10:00:00Z\"}",
+                     "{\"s\":\"2026-11-22T11:00:00.5+01:00\"}"),
+              "");
+    CHECK_STR(encode(&bench, "{\"s\":\"2026-11-22T10:00:00Z\"}", "{}"), "{\"S\":null}");
+    bench.config.protocol = SAP_V4;
+    CHECK_STR(encode(&bench, "{}", "{\"s\":\"2026-11-22T10:00:00Z\"}"),
+              "{\"S\":\"2026-11-22T10:00:00Z\"}");
+    CHECK_RC(
+        json_read(&bench.arena, STR("{\"S\":\"2026-11-22T10:00:00.0000000Z\"}"), 2, &entity, NULL),
+        RC_OK);
+    sap_map_compare(&bench.config, &bench.arena, STR("{\"S\":\"/Date(1795341600000+0000)/\"}"),
+                    entity, &compared);
+    CHECK_INT(compared.same, 1);
+    CHECK_INT(compared.different, 0);
+    bench_close(&bench);
+}
+
+TEST(a_constant_has_the_type_of_its_field)
+{
+    struct bench bench;
+    bench_open(&bench,
+               "{\"field\":\"D\",\"const\":12.50,\"type\":\"decimal\",\"scale\":3},"
+               "{\"field\":\"N\",\"const\":7,\"type\":\"integer\"},"
+               "{\"field\":\"T\",\"const\":\"2026-01-01\",\"type\":\"date\"},"
+               "{\"field\":\"F\",\"const\":true,\"type\":\"boolean\"},"
+               "{\"field\":\"U\",\"const\":\"kg\",\"upper\":true}",
+               "");
+    CHECK_STR(
+        encode(&bench, "", "{}"),
+        "{\"Sort\":\"PUMP-7\",\"D\":\"12.500\",\"N\":7,\"T\":\"/Date(1767225600000)/\",\"F\":true,"
+        "\"U\":\"KG\"}");
+    CHECK_STR(encode(&bench, "{}", "{\"a\":1}"), "");
+    bench_close(&bench);
+}
+
+TEST(a_unit_that_is_an_attribute_goes_with_its_amount_and_only_with_it)
+{
+    struct bench bench;
+    bench_open(
+        &bench,
+        "{\"field\":\"W\",\"from\":\"attributes.w\",\"type\":\"decimal\",\"scale\":1,\"clear\":"
+        "true},"
+        "{\"field\":\"Unit\",\"from\":\"attributes.u\",\"when\":\"attributes.w\",\"required\":true,"
+        "\"enum\":[\"KG\",\"G\"]}",
+        ",\"unmapped\":\"refuse\"");
+    CHECK_STR(encode(&bench, "", "{\"u\":\"KG\"}"), "{\"Sort\":\"PUMP-7\",\"W\":\"0.0\"}");
+    CHECK_STR(encode(&bench, "{\"w\":1,\"u\":\"KG\"}", "{\"w\":2,\"u\":\"KG\"}"),
+              "{\"W\":\"2.0\",\"Unit\":\"KG\"}");
+    CHECK_STR(encode(&bench, "{\"w\":1,\"u\":\"KG\"}", "{\"w\":1,\"u\":\"G\"}"),
+              "{\"Unit\":\"G\"}");
+    CHECK_STR(encode(&bench, "{\"w\":1,\"u\":\"KG\"}", "{\"u\":\"KG\"}"), "{\"W\":\"0.0\"}");
+    CHECK_STR(fault(&bench, "{\"w\":1}"),
+              "/attributes/u: is missing or empty, but required by the downstream's field Unit");
+    CHECK_STR(fault(&bench, "{\"w\":1,\"u\":\"LB\"}"),
+              "/attributes/u: is none of the values that the mapping allows for the downstream's "
+              "field Unit");
     bench_close(&bench);
 }

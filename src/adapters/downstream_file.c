@@ -61,6 +61,7 @@ static void opened_free(struct opened *opened)
         downstream_http_close(opened->port);
     }
     http_client_transport_close(opened->transport);
+    sap_config_close(&opened->sap);
     arena_close(&opened->arena);
     free(opened);
 }

@@ -182,6 +182,7 @@ static const struct transport_ops wire_ops = {.perform = wire_perform};
 
 static void wire_free(struct wire *wire)
 {
+    sap_config_close(&wire->config);
     downstream_odata_close(wire->downstream);
     sap_mock_close(wire->sap);
     arena_close(&wire->arena);

@@ -2,187 +2,10 @@
  * field that is mapped twice, a search field that no create would fill, a password over plain HTTP. Pure. */
 #include "adapters/sap_config.h"
 
+#include "adapters/sap_config_field.h"
 #include "adapters/sap_edm.h"
-#include "adapters/strict_json.h"
+#include "adapters/sap_map.h"
 #include "base/text.h"
-
-#define PATH_MEMBERS_MAX JSON_MAX_DEPTH
-
-static bool path_add(struct arena *keep, struct str *names, int *count, struct str name)
-{
-    if (!name.len || *count == PATH_MEMBERS_MAX) {
-        return false;
-    }
-    names[(*count)++] = arena_copy(keep, name);
-    return true;
-}
-
-/* attributes.a.b or /attributes/a~1b. false: it is neither. */
-static bool read_path(struct arena *keep, struct str text, struct sap_path *ret_path)
-{
-    struct str *names = arena_array(keep, struct str, PATH_MEMBERS_MAX);
-    struct str pointer = STR("/attributes"), rest;
-    int count = 0;
-    bool is_pointer = str_starts(text, STR("/attributes/"));
-    if (!is_pointer && !str_starts(text, STR("attributes."))) {
-        return false;
-    }
-    rest = str_from(text, is_pointer ? strlen("/attributes/") : strlen("attributes."));
-    while (rest.len) {
-        struct str step = text_cut(&rest, is_pointer ? '/' : '.');
-        struct text name;
-        text_open(&name, keep, step.len + 1);
-        for (size_t i = 0; i < step.len; i++) {
-            bool escaped = is_pointer && step.s[i] == '~' && i + 1 < step.len;
-            text_add_char(&name, !escaped ? step.s[i] : step.s[i + 1] == '1' ? '/' : '~');
-            i += escaped;
-        }
-        if (!path_add(keep, names, &count, text_str(&name))) {
-            return false;
-        }
-        pointer = json_pointer(keep, pointer, text_str(&name));
-    }
-    *ret_path = (struct sap_path){names, count, pointer};
-    return count > 0;
-}
-
-static enum sap_from read_from(struct strict *strict, struct str text, struct sap_path *ret_path)
-{
-    if (str_is(text, "device_name")) {
-        return SAP_FROM_NAME;
-    }
-    if (str_is(text, "device_key")) {
-        return SAP_FROM_KEY;
-    }
-    if (!read_path(strict->keep, text, ret_path)) {
-        strict_fault(strict, "from", PROBLEM_invalid_member,
-                     "must be device_name, device_key, attributes.<name> or /attributes/<name>");
-    }
-    return SAP_FROM_ATTRIBUTE;
-}
-
-static void read_choices(struct strict *strict, struct sap_field *field)
-{
-    yyjson_val *map = strict_take(strict, "map"), *key;
-    yyjson_obj_iter members;
-    if (!map) {
-        return;
-    }
-    if (!yyjson_is_obj(map) || yyjson_obj_size(map) == 0 || yyjson_obj_size(map) > 10000) {
-        strict_fault(strict, "map", PROBLEM_invalid_member,
-                     "must be an object of 1 to 10000 texts");
-        return;
-    }
-    struct sap_choice *choices = arena_array(strict->keep, struct sap_choice, yyjson_obj_size(map));
-    yyjson_obj_iter_init(map, &members);
-    while ((key = yyjson_obj_iter_next(&members)) != NULL) {
-        yyjson_val *value = yyjson_obj_iter_get_val(key);
-        if (!yyjson_is_str(value)) {
-            strict_fault(strict, "map", PROBLEM_invalid_member, "must be an object of texts");
-            return;
-        }
-        choices[field->choice_count++] = (struct sap_choice){
-            arena_copy(strict->keep, json_str(key)), arena_copy(strict->keep, json_str(value))};
-    }
-    field->choices = choices;
-}
-
-static const char *const type_words[] = {"string", "decimal", "integer", "date", "boolean", NULL};
-
-static void read_source(struct strict *strict, struct sap_field *field)
-{
-    struct str from = strict_text(strict, "from", STR("")), when;
-    yyjson_val *constant = json_member(strict->object, "const");
-    field->constant = strict_text(strict, "const", STR(""));
-    when = strict_text(strict, "when", STR(""));
-    if ((from.len > 0) == (constant != NULL)) {
-        strict_fault(strict, "from", PROBLEM_invalid_member, "either from or const must be given");
-        return;
-    }
-    if (from.len) {
-        field->from = read_from(strict, from, &field->path);
-    }
-    if (when.len && (from.len || !read_path(strict->keep, when, &field->when))) {
-        strict_fault(strict, "when", PROBLEM_invalid_member,
-                     "goes with const, and is attributes.<name> or /attributes/<name>");
-    }
-}
-
-static void read_field(struct strict *strict, struct sap_field *field)
-{
-    static const char *const overflow_words[] = {"reject", "cut", NULL};
-    *field = (struct sap_field){.field = strict_identifier(strict, "field")};
-    (void)strict_take(strict, "note");
-    read_source(strict, field);
-    field->type = (enum sap_type)strict_word(strict, "type", type_words, SAP_STRING);
-    field->max = (int)strict_number(strict, "max", 0, 0, 65535);
-    field->scale = (int)strict_number(strict, "scale", 0, 0, 15);
-    field->cut = strict_word(strict, "overflow", overflow_words, 0) == 1;
-    field->upper = strict_bool(strict, "upper", false);
-    field->alpha = strict_bool(strict, "alpha", false);
-    field->create_only = strict_bool(strict, "create_only", false);
-    field->required = strict_bool(strict, "required", false);
-    field->clear = strict_bool(strict, "clear", false);
-    read_choices(strict, field);
-    if (field->from != SAP_FROM_ATTRIBUTE &&
-        (field->required || field->clear || field->choice_count)) {
-        strict_fault(strict, "from", PROBLEM_invalid_member,
-                     "required, clear and map go with attributes");
-    }
-    if (field->from == SAP_FROM_CONST && field->type != SAP_STRING) {
-        strict_fault(strict, "type", PROBLEM_invalid_member, "a constant is a string");
-    }
-    if ((field->from == SAP_FROM_NAME || field->from == SAP_FROM_KEY) &&
-        (!field->create_only || field->cut)) {
-        strict_fault(strict, "create_only", PROBLEM_invalid_member,
-                     "a name never changes and is never cut: create_only must be true, overflow "
-                     "must not be cut");
-    }
-    if (field->choice_count && field->type != SAP_STRING) {
-        strict_fault(strict, "map", PROBLEM_invalid_member, "goes with type string");
-    }
-    strict_end(strict);
-}
-
-static const struct sap_field *find_field(const struct sap_config *config, int before,
-                                          struct str name)
-{
-    for (int i = 0; i < before; i++) {
-        if (str_equal(config->fields[i].field, name)) {
-            return &config->fields[i];
-        }
-    }
-    return NULL;
-}
-
-static void read_fields(struct strict *root, struct sap_config *config)
-{
-    yyjson_val *list = strict_take(root, "fields"), *item;
-    size_t i, count;
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) == 0 ||
-        yyjson_arr_size(list) > SAP_MAPPED_MAX) {
-        strict_fault(root, "fields", PROBLEM_invalid_member, "must be an array of 1 to %d fields",
-                     SAP_MAPPED_MAX);
-        return;
-    }
-    config->fields = arena_array(root->keep, struct sap_field, yyjson_arr_size(list));
-    yyjson_arr_foreach(list, i, count, item)
-    {
-        struct strict strict;
-        struct str index = arena_printf(root->call->arena, "%zu", i);
-        strict_open(&strict, root->call, root->keep, item,
-                    json_pointer(root->call->arena, strict_pointer(root, "fields"), index));
-        if (!strict.object) {
-            continue;
-        }
-        struct sap_field *field = &config->fields[config->field_count];
-        read_field(&strict, field);
-        if (find_field(config, config->field_count, field->field)) {
-            strict_fault(&strict, "field", PROBLEM_invalid_member, "is mapped twice");
-        }
-        config->field_count++;
-    }
-}
 
 static void read_keys(struct strict *root, struct sap_config *config)
 {
@@ -206,7 +29,7 @@ static void read_keys(struct strict *root, struct sap_config *config)
         key->field = strict_identifier(&strict, "field");
         key->is_ref = str_is(strict_text(&strict, "from", STR("")), "ref");
         key->constant = strict_text(&strict, "const", STR(""));
-        key->type = (enum sap_type)strict_word(&strict, "type", type_words, SAP_STRING);
+        key->type = (enum sap_type)strict_word(&strict, "type", sap_config_types, SAP_STRING);
         refs += key->is_ref;
         if (key->is_ref == (key->constant.len > 0)) {
             strict_fault(&strict, "from", PROBLEM_invalid_member,
@@ -235,10 +58,10 @@ static void read_resolve(struct strict *root, struct sap_config *config)
                 strict_pointer(root, "resolve"));
     config->resolve_field = strict_identifier(&strict, "field");
     struct str from = strict_text(&strict, "from", STR("device_name"));
-    config->resolve_from = read_from(&strict, from, &unused);
+    config->resolve_from = sap_config_from(&strict, from, &unused);
     config->resolve_upper = strict_bool(&strict, "upper", false);
     strict_end(&strict);
-    const struct sap_field *field = find_field(config, config->field_count, config->resolve_field);
+    const struct sap_field *field = sap_map_field(config, config->resolve_field);
     if (config->resolve_from == SAP_FROM_ATTRIBUTE) {
         strict_fault(&strict, "from", PROBLEM_invalid_member, "must be device_name or device_key");
     } else if (config->create && (!field || field->from != config->resolve_from ||
@@ -352,8 +175,7 @@ static void read_habits(struct strict *root, struct sap_config *config)
 static void check_config(struct strict *root, const struct sap_config *config)
 {
     for (int i = 0; i < config->key_count; i++) {
-        const struct sap_field *field =
-            find_field(config, config->field_count, config->keys[i].field);
+        const struct sap_field *field = sap_map_field(config, config->keys[i].field);
         if (field && !(config->keys[i].is_ref && field->create_only)) {
             strict_fault(root, "fields", PROBLEM_invalid_member,
                          STR_FMT " is a part of the key: it goes into addresses, never into a body "
@@ -385,12 +207,25 @@ enum rc sap_config_read(struct call *call, struct arena *keep, struct str json,
     read_habits(&root, &config);
     read_auth(&root, &config, allow_http);
     read_keys(&root, &config);
-    read_fields(&root, &config);
+    sap_config_fields(&root, &config);
     read_resolve(&root, &config);
     read_errors(&root, &config);
     check_config(&root, &config);
     strict_end(&root);
-    TRY(strict_verdict(call));
+    if (strict_verdict(call) != RC_OK) {
+        sap_config_close(&config);
+        return RC_INVALID;
+    }
     *ret_config = config;
     return RC_OK;
+}
+
+void sap_config_close(struct sap_config *config)
+{
+    for (int i = 0; i < config->field_count; i++) {
+        if (config->fields[i].regex) {
+            regfree(config->fields[i].regex);
+            config->fields[i].regex = NULL;
+        }
+    }
 }

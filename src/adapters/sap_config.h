@@ -3,6 +3,8 @@
 #ifndef ADAPTERS_SAP_CONFIG_H
 #define ADAPTERS_SAP_CONFIG_H
 
+#include <regex.h>
+
 #include "core/ports.h"
 
 #define SAP_MAPPED_MAX 128 /* fields of a mapping */
@@ -13,7 +15,7 @@ enum sap_verb { SAP_PATCH, SAP_MERGE, SAP_TUNNEL };
 enum sap_repeat_kind { SAP_REPEAT_OFF, SAP_REPEAT_GATEWAY, SAP_REPEAT_OASIS };
 enum sap_verify { SAP_VERIFY_OFF, SAP_VERIFY_CHANGED, SAP_VERIFY_SAMPLE, SAP_VERIFY_ALWAYS };
 enum sap_auth { SAP_AUTH_NONE, SAP_AUTH_BASIC, SAP_AUTH_OAUTH2, SAP_AUTH_BEARER };
-enum sap_type { SAP_STRING, SAP_DECIMAL, SAP_INTEGER, SAP_DATE, SAP_BOOLEAN };
+enum sap_type { SAP_STRING, SAP_DECIMAL, SAP_INTEGER, SAP_DATE, SAP_MOMENT, SAP_BOOLEAN };
 
 enum sap_from {
     SAP_FROM_CONST,
@@ -37,8 +39,8 @@ struct sap_field {
     struct str field; /* the downstream's name */
     enum sap_from from;
     struct sap_path path; /* of SAP_FROM_ATTRIBUTE */
-    struct sap_path when; /* of a constant: goes with this member; count 0 = always */
-    struct str constant;
+    struct sap_path when; /* goes with this member, and only with it; count 0 = always */
+    struct str constant;  /* in its normal form */
     enum sap_type type;
     int max;          /* string: UTF-16 units; decimal: digits; 0 = no limit */
     int scale;        /* decimal: digits behind the point */
@@ -50,6 +52,10 @@ struct sap_field {
     bool cut;   /* overflow: cut; else refuse */
     const struct sap_choice *choices;
     int choice_count;
+    const struct str *enums; /* what a text may be, in normal forms; none = anything */
+    int enum_count;
+    struct str pattern; /* as written; "" = none */
+    regex_t *regex;     /* of the pattern; NULL = none. Freed by sap_config_close */
 };
 
 struct sap_key {
@@ -87,5 +93,7 @@ struct sap_config {
  * out: texts live in `keep`, not in the call. fails: RC_INVALID: call->items name the members */
 MUST enum rc sap_config_read(struct call *, struct arena *keep, struct str json,
                              struct sap_config *ret_config);
+/* Of one that was read; gives back what patterns hold. Texts stay, they are the arena's. */
+void sap_config_close(struct sap_config *);
 
 #endif

@@ -43,6 +43,4 @@ MUST enum rc sap_map_search(const struct sap_config *, struct call *, struct str
 struct str sap_map_pointer(const struct sap_config *, struct str field);
 const struct sap_field *sap_map_field(const struct sap_config *, struct str name);
 
-/* Shared with the wire: one value in normal form. "" = empty. */
-struct str sap_map_normal(const struct sap_field *, struct arena *, yyjson_val *value);
 #endif

@@ -94,6 +94,8 @@ bool sap_metadata_fits(enum sap_protocol protocol, const struct sap_field *field
         return is_one_of(edm, whole);
     case SAP_DATE:
         return str_is(edm, protocol == SAP_V2 ? "Edm.DateTime" : "Edm.Date");
+    case SAP_MOMENT:
+        return str_is(edm, "Edm.DateTimeOffset");
     case SAP_BOOLEAN:
         return str_is(edm, "Edm.Boolean");
     }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #define IDENTIFIER_MAX_BYTES 128
+#define TEXTS_MAX 1000
 
 struct str strict_pointer(const struct strict *strict, const char *name)
 {
@@ -241,8 +242,9 @@ const struct str *strict_texts(struct strict *strict, const char *name, bool low
     if (!list) {
         return NULL;
     }
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > 64) {
-        strict_fault(strict, name, PROBLEM_invalid_member, "must be an array of at most 64 texts");
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > TEXTS_MAX) {
+        strict_fault(strict, name, PROBLEM_invalid_member, "must be an array of at most %d texts",
+                     TEXTS_MAX);
         return NULL;
     }
     struct str *texts = arena_array(strict->keep, struct str, yyjson_arr_size(list));
