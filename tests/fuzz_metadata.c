@@ -1,7 +1,8 @@
-/* Does any $metadata break its reader, or the comparison with a mapping? Each finding names a place that the mapping has;
- * every set that is named can be looked at. */
+/* Does any $metadata break its reader, the comparison with a mapping, or a first mapping made from it? Each finding names a place
+ * that the mapping has; every set that is named can be looked at; what is proposed is JSON. */
 #include "adapters/downstream_mock.h"
 #include "adapters/sap_metadata.h"
+#include "adapters/sap_propose.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,6 +18,27 @@ static void look_at_sets(const struct edmx *edmx, struct call *call)
         }
         (void)rc;
     }
+}
+
+static void propose(const struct edmx *edmx, struct call *call)
+{
+    static struct sample sample;
+    struct propose asked = {.head = STR("\"base_url\": \"https://h/s\",")};
+    struct proposal proposal;
+    struct edmx_set set;
+    yyjson_val *root;
+    sample = (struct sample){0};
+    enum rc rc =
+        sap_sample_add(&sample, call, call->arena,
+                       STR("{\"a\":1.5,\"GrossWeight_kg\":2,\"b\":{\"c.d\":\"2026-11-22\"},"
+                           "\"e\":true,\"AssetRoom\":\"x\"}"));
+    assert(rc == RC_OK);
+    if (edmx->set_count && sap_edmx_set(edmx, call, edmx->sets[0], &set) == RC_OK &&
+        sap_propose(&asked, edmx, &set, &sample, call, &proposal) == RC_OK) {
+        rc = json_read(call->arena, proposal.json, 6, &root, NULL);
+        assert(rc == RC_OK);
+    }
+    (void)rc;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -35,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(rc == RC_OK);
     if (sap_edmx_read(&call, xml, &edmx) == RC_OK) {
         look_at_sets(&edmx, &call);
+        propose(&edmx, &call);
         rc = sap_metadata_compare(&config, &call, xml, &findings);
         assert(rc == RC_OK && findings.wrong <= findings.count);
         for (int i = 0; i < findings.count; i++) {

@@ -140,9 +140,9 @@ TEST(what_is_no_metadata_is_told_with_its_line)
 TEST(metadata_beyond_every_cap_is_refused_not_fatal)
 {
     static char xml[(size_t)4 << 20];
-    static const char *const pieces[] = {"<EntityType Name=\"T\"/>", "<EntitySet Name=\"S\"/>",
-                                         "<Annotations Target=\"a/b\"><Annotation "
-                                         "Term=\"Unit\"/></Annotations>"};
+    static const char *const pieces[] = {
+        "<EntityType Name=\"T\"/>", "<EntitySet Name=\"S\"/>",
+        "<Annotations Target=\"a/b\"><Annotation Term=\"Unit\"/></Annotations>"};
     struct bench bench;
     bench_open(&bench);
     for (size_t i = 0; i < COUNT_OF(pieces); i++) {

@@ -31,6 +31,7 @@ int cmd_backup(const struct args *);           /* cmd_backup.c */
 int cmd_restore(const struct args *);          /* cmd_restore.c */
 int cmd_check(const struct args *);            /* cmd_check.c */
 int cmd_check_downstream(const struct args *); /* cmd_check_downstream.c */
+int cmd_mapping_init(const struct args *);     /* cmd_mapping.c */
 int cmd_version(const struct args *);          /* cmd_version.c */
 
 #endif

@@ -1,40 +1,11 @@
 /* Sub-commands about one device: create, update, show, log, pending, act. Each is one call of the interface and
  * a form for its answer; with --json the answer is printed as it came. Rules are the server's. */
 #include "home/cmd_client.h"
+#include "home/text_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 /* ---- what goes in --------------------------------------------------------------------------------------- */
-
-/* A whole file, or standard input. fails: RC_INVALID, told. */
-static enum rc read_file(const struct args *args, const char *path, struct str *ret_text)
-{
-    size_t room_bytes = BODY_MAX_BYTES + 1, len = 0;
-    char *room = arena_alloc(args->arena, room_bytes);
-    bool standard = strcmp(path, "-") == 0;
-    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t got = fd < 0 ? -1 : 1;
-    while (got > 0 && len < room_bytes) {
-        got = read(fd, room + len, room_bytes - len);
-        len += got > 0 ? (size_t)got : 0;
-    }
-    int failed = errno;
-    if (fd >= 0 && !standard) {
-        close(fd);
-    }
-    if (got < 0) {
-        command_fail(args, EXIT_INVALID, "%s: %s", path, strerrordesc_np(failed));
-        return RC_INVALID;
-    }
-    if (len == room_bytes) {
-        command_fail(args, EXIT_INVALID, "%s has more than %d bytes", path, BODY_MAX_BYTES);
-        return RC_INVALID;
-    }
-    *ret_text = (struct str){room, len};
-    return RC_OK;
-}
 
 /* The JSON object of the second operand or of --file. It is read here only to be sure that it is one value: its rules
  * are the server's. out: the fallback if neither was given. */
@@ -50,7 +21,9 @@ static enum rc read_attributes(const struct args *args, const char *fallback, st
         return RC_CONFLICT;
     }
     if (file) {
-        TRY(read_file(args, file, &json));
+        if (text_file_read(args, file, BODY_MAX_BYTES, &json) != EXIT_DONE) {
+            return RC_INVALID;
+        }
     } else if (!json.s) {
         command_fail(args, EXIT_USAGE, "PATCH is missing: a JSON object, or --file FILE");
         return RC_CONFLICT;

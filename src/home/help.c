@@ -104,7 +104,7 @@ const char *command_exit_text(int exit_code)
     case EXIT_UNREACHABLE:
         return "the server cannot be reached, or cannot take the request now";
     case EXIT_PARTIAL:
-        return "done in part: some lines were refused";
+        return "done in part; what is left was told";
     default:
         return NULL;
     }

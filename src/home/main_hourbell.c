@@ -40,6 +40,20 @@ static const struct option check_downstream_options[] = {
     {"secrets-file", 0, OPTION_FILE, false, "FILE", "file with secrets, one name=value per line", 0, 0},
     END};
 
+static const struct option mapping_init_options[] = {
+    {"sample", 0, OPTION_FILE, false, "FILE", "devices as import and export know them, one JSON line each; - is standard input", 0, 0},
+    {"output", 'o', OPTION_FILE, false, "FILE", "write to this file, which must not be there yet (default: standard output)", 0, 0},
+    {"entity", 0, OPTION_TEXT, false, "SET", "the entity set (default: Equipment, or the only one)", 0, 0},
+    {"name-field", 0, OPTION_TEXT, false, "FIELD", "the field that holds the device's name (default: the likeliest)", 0, 0},
+    {"query", 0, OPTION_TEXT, true, "NAME=VALUE", "goes onto every address: sap-client=100", 0, 0},
+    {"auth", 0, OPTION_CHOICE, false, "basic|oauth2_client_credentials|none", "how to log on (default basic), with secrets sap/user, sap/password or sap/client_id, sap/client_secret", 0, 0},
+    {"token-url", 0, OPTION_TEXT, false, "URL", "where tokens come from; oauth2_client_credentials only", 0, 0},
+    {"metadata", 0, OPTION_FILE, false, "FILE", "read $metadata from this file, ask nobody", 0, 0},
+    {"secrets-file", 0, OPTION_FILE, false, "FILE", "file with secrets, one name=value per line", 0, 0},
+    {"file", 'f', OPTION_FILE, false, "FILE", "settings file; else HOURBELL_CONF, /etc/hourbell/hourbell.conf", 0, 0},
+    {"set", 's', OPTION_TEXT, true, "NAME=VALUE", "one setting; stronger than environment and file", 0, 0},
+    END};
+
 static const struct option mock_sap_options[] = {
     {"bind", 'b', OPTION_TEXT, false, "ADDRESS", "address and port to listen on (default 127.0.0.1:8181); port 0: any free one", 0, 0},
     {"control", 0, OPTION_FLAG, false, NULL, "open the control paths /_mock/... for tests", 0, 0},
@@ -244,6 +258,13 @@ static const struct command commands[] = {
              "is told with the line of the mapping; a note alone is good to know, and no fault.",
      .has_settings = false, .run = cmd_check_downstream, .exits = "10 12 13 14",
      .examples = {{"hourbell check downstream --secrets-file secrets", "before the first start against a new system"}}},
+    {.name = "mapping init", .also = "map mappings", .help = "write a first downstream.json, from $metadata and a sample of devices",
+     .options = mapping_init_options, .run = cmd_mapping_init,
+     .text = "Asks the service once for its $metadata and changes nothing there. Each attribute of the sample gets the field whose name "
+             "says the same and whose type takes it; lengths, case, keys, units and what may be updated are the service's. What found "
+             "no field, and what a person must decide, is told on standard error; exit code 15 if something must be done by hand.",
+     .operands = {{"URL", "the service's root, without a slash at its end", false, false, false}}, .exits = "10 11 12 13 14 15",
+     .examples = {{"hourbell mapping init https://host/sap/opu/odata/sap/API_EQUIPMENT --sample devices.ndjson", "then read it, and run hourbell check downstream"}}},
     {.name = "check", .also = "verify fsck validate", .help = "replay every log of a backup or of a stopped server's data against the rules",
      .options = check_options, .run = cmd_check, .is_client = true,
      .text = "Reads only. Proves that names are unique, that each log is complete and its chain of hashes unbroken, that each document is "
