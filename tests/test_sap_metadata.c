@@ -1,6 +1,7 @@
 /* A service's description against the mapping: what is read of V2 and V4, and what is found. */
 #include <stdio.h>
 
+#include "adapters/downstream_odata.h"
 #include "adapters/sap_metadata.h"
 #include "fixture_sap.h"
 
@@ -97,8 +98,8 @@ TEST(metadata_of_v4_is_read_with_its_annotations_wherever_they_stand)
     read_set(&bench, "v4.xml", "Equipment");
     CHECK_INT(bench.edmx.protocol, SAP_V4);
     CHECK(bench.set.creatable && bench.set.updatable);
-    CHECK_STR(seen(&bench, "Equipment"), "Edm.String 18 0 0 kmcfU");
-    CHECK_STR(seen(&bench, "ValidityEndDate"), "Edm.Date 0 0 0 kmf");
+    CHECK_STR(seen(&bench, "Equipment"), "Edm.String 18 0 0 kcfU");
+    CHECK_STR(seen(&bench, "ValidityEndDate"), "Edm.Date 0 0 0 kf");
     CHECK_STR(seen(&bench, "EquipmentName"), "Edm.String 40 0 0 cuf"); /* by its type definition */
     CHECK_STR(seen(&bench, "ManufacturerSerialNumber"), "Edm.String 30 0 0 cufU");
     CHECK_STR(seen(&bench, "GrossWeight"), "Edm.Decimal 0 13 -1 cuf");
@@ -274,6 +275,12 @@ TEST(each_thing_that_does_not_fit_is_found_with_the_line_of_the_mapping)
          "\"create_only\": true"},
         {WEIGHT, "{\"field\":\"Count\",\"from\":\"attributes.c\",\"type\":\"integer\"}", "<", "<",
          "9 /fields/3/max: Count: max is 0, the service has it as Edm.Int16: say \"max\": 4"},
+        {WEIGHT,
+         "{\"field\":\"OperationStartDate\",\"from\":\"attributes.c\",\"type\":\"date\","
+         "\"clear\":true}",
+         "\"OperationStartDate\" Type=\"Edm.DateTime\"",
+         "\"OperationStartDate\" Type=\"Edm.DateTime\" Nullable=\"false\" DefaultValue=\"0\"",
+         "9 /fields/3/clear: OperationStartDate: the service cannot have none: leave clear out"},
         {"CompanyCode\",\"const\":\"1010\"", "AssetRoom\",\"const\":\"B1\"", "<", "<",
          "note 5 /fields: CompanyCode is not mapped; the service calls it mandatory at a create"},
     };
@@ -303,5 +310,35 @@ TEST(a_mapping_for_v4_is_held_against_v4s_types)
     CHECK_RC(sap_metadata_compare(&bench.config, &bench.call, xml, &bench.findings), RC_OK);
     CHECK_INT(bench.findings.wrong, 1);
     CHECK_STR(bench.findings.items[0].pointer, "/fields/3/scale");
+    arena_close(&bench.arena);
+}
+
+/* The demonstration's mapping, in both versions, over the mock's own description. */
+TEST(the_mocks_description_fits_the_mapping_of_the_demonstration_in_both_versions)
+{
+    struct bench bench;
+    bench_open(&bench);
+    for (int v4 = 0; v4 < 2; v4++) {
+        struct fixture_sap fixture;
+        struct outcome outcome;
+        struct str xml, mapping = str_of(downstream_mock_mapping);
+        mapping = v4 ? fixture_sap_as_v4(&bench.arena, mapping) : mapping;
+        fixture_sap_open(&fixture, arena_copy(&bench.arena, mapping).s, NULL);
+        downstream_check(fixture.downstream, &fixture.call, &fixture.world, &outcome);
+        CHECK_INT(outcome.class, OUTCOME_EFFECT);
+        size_t asked = sap_mock_log_count(fixture.sap);
+        downstream_odata_metadata(fixture.downstream, &fixture.call, &fixture.world, &outcome,
+                                  &xml);
+        CHECK_STR(outcome.code, "DONE");
+        CHECK_INT(sap_mock_log_count(fixture.sap), asked + 1); /* one session for both */
+        CHECK_INT(fixture_sap_writes(&fixture), 0);
+        CHECK_RC(sap_metadata_compare(downstream_mock_config(fixture.downstream), &bench.call, xml,
+                                      &bench.findings),
+                 RC_OK);
+        for (int i = 0; i < bench.findings.count; i++) {
+            FAIL("v%d: " STR_FMT, v4 ? 4 : 2, STR_ARG(bench.findings.items[i].words));
+        }
+        fixture_sap_close(&fixture);
+    }
     arena_close(&bench.arena);
 }

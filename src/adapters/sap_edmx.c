@@ -128,6 +128,7 @@ static void start_property(struct reader *reader, const char *const *attributes)
         return;
     }
     struct str scale = value_of(attributes, "", "Scale");
+    bool holds_null = !str_is(value_of(attributes, "", "Nullable"), "false");
     struct str generated =
         value_of(attributes, "http://schemas.microsoft.com/ado/2009/02/edm/annotation",
                  "StoreGeneratedPattern");
@@ -139,8 +140,10 @@ static void start_property(struct reader *reader, const char *const *attributes)
         .max = number_of(value_of(attributes, "", "MaxLength"), 0), /* "max": none */
         .precision = number_of(value_of(attributes, "", "Precision"), 0),
         .scale = number_of(scale, scale.len ? -1 : 0), /* "variable", "floating" */
-        .must = str_is(value_of(attributes, "", "Nullable"), "false") &&
+        /* V4 services of SAP call nearly everything not nullable, and take the initial value for what is missing */
+        .must = !holds_null && str_starts(reader->version, STR("1.")) &&
                 !value_of(attributes, "", "DefaultValue").s,
+        .holds_null = holds_null,
         .creatable = sap_allows(attributes, "creatable") && !generated.len,
         .updatable = sap_allows(attributes, "updatable") && !generated.len,
         .filterable = sap_allows(attributes, "filterable"),

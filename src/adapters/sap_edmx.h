@@ -13,6 +13,7 @@ struct edmx_property {
     int64_t precision; /* 0 = none */
     int64_t scale;     /* of decimals; -1 = any */
     bool key, must;    /* must: a record without it is refused */
+    bool holds_null;
     bool creatable, updatable, filterable;
     bool upper; /* the service makes it upper case */
 };

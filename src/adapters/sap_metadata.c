@@ -177,6 +177,16 @@ static void check_case(struct comparing *at, int i, const struct edmx_property *
     }
 }
 
+static void check_clear(struct comparing *at, int i, const struct edmx_property *found)
+{
+    const struct sap_field *field = &at->config->fields[i];
+    if (field->clear && !found->holds_null &&
+        (field->type == SAP_DATE || field->type == SAP_MOMENT)) {
+        find(at, place(at, "fields", i, "clear"), false,
+             STR_FMT ": the service cannot have none: leave clear out", STR_ARG(field->field));
+    }
+}
+
 static void check_rights(struct comparing *at, int i, const struct edmx_property *found)
 {
     const struct sap_field *field = &at->config->fields[i];
@@ -218,6 +228,7 @@ static void check_field(struct comparing *at, int i)
     check_digits(at, i, found);
     check_whole(at, i, found);
     check_case(at, i, found);
+    check_clear(at, i, found);
     check_rights(at, i, found);
 }
 

@@ -326,6 +326,10 @@ static void add_field(struct drafting *draft, const struct pair *pair)
 {
     const struct edmx_property *property = pair->property;
     const struct pair *amount = amount_of(draft, pair);
+    bool text = str_is(property->type, "Edm.String");
+    bool moment = pair->member->days || pair->member->moments;
+    bool clears = property->updatable && !property->must && !amount &&
+                  (property->holds_null || text || !moment);
     begin_field(draft, property->name);
     add_path(draft, "from", pair->member->pointer);
     add_type(draft, pair->member, property);
@@ -333,7 +337,7 @@ static void add_field(struct drafting *draft, const struct pair *pair)
         add_path(draft, "when", amount->member->pointer);
     }
     add(draft, "%s%s}", property->updatable ? "" : ", \"create_only\": true",
-        property->updatable && !property->must && !amount ? ", \"clear\": true" : "");
+        clears ? ", \"clear\": true" : "");
     if (property->max && pair->member->longest > property->max &&
         str_is(property->type, "Edm.String")) {
         remark(draft, false,

@@ -18,15 +18,6 @@ struct look {
     struct str name, json; /* of the mapping */
 };
 
-static int judge(const struct look *look, const struct outcome *outcome)
-{
-    enum exit_code code = outcome->auth                    ? EXIT_AUTH
-                          : outcome->class == OUTCOME_STOP ? EXIT_INVALID
-                                                           : EXIT_UNREACHABLE;
-    return command_fail(look->args, code, STR_FMT ": " STR_FMT, STR_ARG(outcome->code),
-                        STR_ARG(outcome->detail));
-}
-
 static int tell(const struct look *look, const struct sap_findings *findings)
 {
     findings_print(look->args, look->name, look->json, findings);
@@ -49,7 +40,7 @@ static int compare(struct look *look, struct downstream *downstream)
     }
     downstream_odata_metadata(downstream, &look->call, &look->world, &outcome, &xml);
     if (outcome.class != OUTCOME_EFFECT) {
-        return judge(look, &outcome);
+        return findings_fail(look->args, &outcome);
     }
     if (sap_metadata_compare(config, &look->call, xml, &findings) != RC_OK) {
         return command_fail(look->args, EXIT_INVALID, "%s", look->call.why);
@@ -78,7 +69,8 @@ static int look_at(struct look *look, const struct settings *settings)
     }
     look->world.downstream = downstream;
     downstream_check(downstream, &look->call, &look->world, &outcome);
-    int code = outcome.class == OUTCOME_EFFECT ? compare(look, downstream) : judge(look, &outcome);
+    int code = outcome.class == OUTCOME_EFFECT ? compare(look, downstream)
+                                               : findings_fail(look->args, &outcome);
     downstream_file_close(downstream);
     return code;
 }

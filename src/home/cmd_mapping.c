@@ -101,14 +101,7 @@ static int ask_with(struct drafted *draft, const char *protocol)
     }
     downstream_odata_metadata(downstream, &draft->call, &draft->world, &outcome, &draft->xml);
     downstream_file_close(downstream);
-    if (outcome.class != OUTCOME_EFFECT) {
-        enum exit_code code = outcome.auth                    ? EXIT_AUTH
-                              : outcome.class == OUTCOME_STOP ? EXIT_INVALID
-                                                              : EXIT_UNREACHABLE;
-        return command_fail(draft->args, code, STR_FMT ": " STR_FMT, STR_ARG(outcome.code),
-                            STR_ARG(outcome.detail));
-    }
-    return EXIT_DONE;
+    return outcome.class == OUTCOME_EFFECT ? EXIT_DONE : findings_fail(draft->args, &outcome);
 }
 
 static int ask_service(struct drafted *draft)

@@ -51,3 +51,17 @@ void findings_print(const struct args *args, struct str name, struct str json,
         putchar('\n');
     }
 }
+
+int findings_fail(const struct args *args, const struct outcome *outcome)
+{
+    if (outcome->auth) {
+        return command_fail(args, EXIT_AUTH,
+                            STR_FMT
+                            ": the logon was refused: " STR_FMT
+                            "\nCheck user and password, and whether SAP has locked the user. "
+                            "It was tried once: SAP locks after three.",
+                            STR_ARG(outcome->code), STR_ARG(outcome->detail));
+    }
+    return command_fail(args, outcome->class == OUTCOME_STOP ? EXIT_INVALID : EXIT_UNREACHABLE,
+                        STR_FMT ": " STR_FMT, STR_ARG(outcome->code), STR_ARG(outcome->detail));
+}

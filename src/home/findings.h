@@ -11,4 +11,7 @@ struct sap_findings findings_of_call(const struct call *);
 void findings_print(const struct args *, struct str name, struct str json,
                     const struct sap_findings *);
 
+/* The service could not be looked at: tell why. out: the exit code */
+int findings_fail(const struct args *, const struct outcome *);
+
 #endif

@@ -46,7 +46,7 @@ static const struct option mapping_init_options[] = {
     {"entity", 0, OPTION_TEXT, false, "SET", "the entity set (default: Equipment, or the only one)", 0, 0},
     {"name-field", 0, OPTION_TEXT, false, "FIELD", "the field that holds the device's name (default: the likeliest)", 0, 0},
     {"query", 0, OPTION_TEXT, true, "NAME=VALUE", "goes onto every address: sap-client=100", 0, 0},
-    {"auth", 0, OPTION_CHOICE, false, "basic|oauth2_client_credentials|none", "how to log on (default basic), with secrets sap/user, sap/password or sap/client_id, sap/client_secret", 0, 0},
+    {"auth", 0, OPTION_CHOICE, false, "basic|oauth2_client_credentials|bearer|none", "how to log on (default basic), by the secrets sap/user and sap/password, sap/client_id and sap/client_secret, or sap/token", 0, 0},
     {"token-url", 0, OPTION_TEXT, false, "URL", "where tokens come from; oauth2_client_credentials only", 0, 0},
     {"metadata", 0, OPTION_FILE, false, "FILE", "read $metadata from this file, ask nobody", 0, 0},
     {"secrets-file", 0, OPTION_FILE, false, "FILE", "file with secrets, one name=value per line", 0, 0},
