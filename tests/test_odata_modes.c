@@ -102,6 +102,23 @@ TEST_V2_V4(what_somebody_changed_in_sap_is_told_and_not_overwritten)
     fixture_sap_close(&fixture);
 }
 
+/* P7 */
+TEST_V2_V4(a_field_that_keeps_its_value_though_its_member_is_gone_is_told)
+{
+    struct fixture_sap fixture;
+    fixture_sap_open(&fixture,
+                     fixture_sap_mapping("\"attributes.description\",\"max\":40,\"clear\":true",
+                                         "\"attributes.description\",\"max\":40"),
+                     NULL);
+    struct str ref = fixture_sap_create(&fixture);
+    struct outcome outcome =
+        fixture_sap_deliver(&fixture, "Pump-7", DOC_PUMP, "{\"serial\":\"ab-2\"}", ref.s);
+    CHECK_STR(outcome.code, "DONE");
+    CHECK_HAS(outcome.data, "\"kept\":[\"EquipmentName\"]");
+    CHECK_STR(fixture_sap_value(&fixture, "pump-7", "EquipmentName"), "Pump 7");
+    fixture_sap_close(&fixture);
+}
+
 TEST_V2_V4(how_often_a_write_is_read_again_is_a_matter_of_the_mapping)
 {
     static const struct {

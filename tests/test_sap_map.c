@@ -304,6 +304,26 @@ TEST(a_create_only_field_never_goes_out_with_a_difference)
     bench_close(&bench);
 }
 
+/* P7 */
+TEST(a_member_that_is_gone_and_not_cleared_is_named)
+{
+    struct bench bench;
+    bench_open(&bench,
+               "{\"field\":\"A\",\"from\":\"attributes.a\"},"
+               "{\"field\":\"B\",\"from\":\"attributes.b\",\"clear\":true},"
+               "{\"field\":\"C\",\"from\":\"attributes.c\",\"create_only\":true}",
+               "");
+    static const char base[] = "{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}";
+    static const char *const cases[][2] = {
+        {"{}", "[\"A\",\"C\"]"}, {"{\"a\":\"\",\"c\":\"3\"}", ""}, {"{\"a\":\"2\"}", "[\"C\"]"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_STR(sap_map_kept(&bench.config, &bench.call, STR("Pump-7"), str_of(base),
+                               str_of(cases[i][0])),
+                  cases[i][1]);
+    }
+    bench_close(&bench);
+}
+
 TEST(a_value_keeps_the_rules_of_its_field_or_is_told_at_once)
 {
     struct bench bench;

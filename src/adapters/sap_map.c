@@ -344,3 +344,27 @@ void sap_map_drift(const struct sap_config *config, struct call *call, struct st
     *ret_overwritten = text_str(&overwritten);
     *ret_drift = text_str(&drift);
 }
+
+struct str sap_map_kept(const struct sap_config *config, struct call *call, struct str device_name,
+                        struct str base, struct str target)
+{
+    struct sap_value *before =
+        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
+    struct sap_value *after =
+        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
+    struct text names;
+    text_open(&names, call->arena, BODY_ROOM_BYTES);
+    if (map_all(config, call, device_name, base, false, before) != RC_OK ||
+        map_all(config, call, device_name, target, false, after) != RC_OK) {
+        return STR("");
+    }
+    for (int i = 0; i < config->field_count; i++) {
+        const struct sap_field *field = &config->fields[i];
+        if (field->from == SAP_FROM_ATTRIBUTE && !field->clear && before[i].normal.len &&
+            !after[i].present) {
+            add_name(&names, field->field);
+        }
+    }
+    text_add(&names, names.len ? STR("]") : STR(""));
+    return text_str(&names);
+}

@@ -36,6 +36,11 @@ void sap_map_drift(const struct sap_config *, struct call *, struct str device_n
                    struct str base, struct str bytes, yyjson_val *entity,
                    struct str *ret_overwritten, struct str *ret_drift);
 
+/* Fields whose member is gone and which keep their value in the downstream, since the mapping does not say clear: names in a
+ * JSON array, "" = none. */
+struct str sap_map_kept(const struct sap_config *, struct call *, struct str device_name,
+                        struct str base, struct str target);
+
 /* The value to search for: the name in the search field's form. fails: RC_INVALID (the name cannot be folded) */
 MUST enum rc sap_map_search(const struct sap_config *, struct call *, struct str device_name,
                             struct str *ret_value);

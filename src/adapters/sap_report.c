@@ -122,6 +122,7 @@ struct str sap_report_data(const struct sap_talk *talk, const struct sap_report 
     put(&out, arena, "note", report->note);
     put_raw(&out, "overwritten", report->overwritten);
     put_raw(&out, "drift", report->drift);
+    put_raw(&out, "kept", report->kept);
     put_raw(&out, "details", details_json(talk));
     put_raw(&out, "fields", field_names(arena, report->body));
     put_raw(&out, "before", report->before.len <= ANSWER_SHOWN_BYTES ? report->before : STR_NONE);
@@ -191,6 +192,8 @@ void sap_report_before(const struct sap_talk *talk, yyjson_val *entity, struct s
     if (lease->base.len) {
         sap_map_drift(talk->config, talk->call, lease->device_name, lease->base, lease->body.bytes,
                       entity, &report->overwritten, &report->drift);
+        report->kept = sap_map_kept(talk->config, talk->call, lease->device_name, lease->base,
+                                    lease->body.target);
     }
 }
 

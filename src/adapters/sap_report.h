@@ -12,6 +12,8 @@ struct sap_report {
         after; /* JSON: values of the body's fields as they were read; "" = not read */
     struct str overwritten,
         drift; /* JSON: names of fields that somebody changed there; "" = none */
+    struct str
+        kept; /* JSON: names of fields that keep their value though their member is gone; "" = none */
     struct str note;
     int64_t duration_ms;
 };
