@@ -135,12 +135,12 @@ static void check_digits(struct comparing *at, int i, const struct edmx_property
              STR_FMT ": scale is %d, the service keeps %lld digits behind the point",
              STR_ARG(field->field), field->scale, (long long)scale);
     }
+    int64_t digits = whole + field->scale;
     if (!field->max || field->max - field->scale > whole) {
         find(at, place(at, "fields", i, "max"), false,
              STR_FMT
              ": max is %d, the service keeps %lld digits before the point: say \"max\": %lld",
-             STR_ARG(field->field), field->max, (long long)whole,
-             (long long)(whole + field->scale));
+             STR_ARG(field->field), field->max, (long long)whole, (long long)digits);
     }
 }
 

@@ -26,7 +26,7 @@ struct drafting {
     struct proposal *out;
     struct text json;
     const struct edmx_property *name, *ref;
-    int8_t *scores; /* of each member with each property; 0 = they do not go together */
+    uint8_t *scores; /* of each member with each property; 0 = they do not go together */
     struct pair pairs[PAIRS_MAX];
     int pair_count;
     int field_count; /* that stand in the text */
@@ -155,7 +155,7 @@ static bool may_be_mapped(const struct drafting *draft, const struct edmx_proper
            !str_is(property->name, "EquipmentCategory");
 }
 
-static int8_t *score_of(const struct drafting *draft, int member, int property)
+static uint8_t *score_of(const struct drafting *draft, int member, int property)
 {
     return &draft->scores[member * draft->set->property_count + property];
 }
@@ -165,7 +165,7 @@ static void score(struct drafting *draft)
     struct arena scratch;
     size_t count = (size_t)draft->sample->count * (size_t)draft->set->property_count;
     arena_open(&scratch, 0);
-    draft->scores = arena_array(draft->arena, int8_t, count);
+    draft->scores = arena_array(draft->arena, uint8_t, count);
     for (int i = 0; i < draft->sample->count; i++) {
         const struct sample_member *member = &draft->sample->members[i];
         for (int k = 0; k < draft->set->property_count; k++) {
@@ -173,7 +173,7 @@ static void score(struct drafting *draft)
             if (may_be_mapped(draft, property) &&
                 types_agree(draft->edmx->protocol, member, property)) {
                 *score_of(draft, i, k) =
-                    (int8_t)sap_likeness(&scratch, member->pointer, property->name);
+                    (uint8_t)sap_likeness(&scratch, member->pointer, property->name);
                 arena_reset(&scratch);
             }
         }

@@ -84,7 +84,8 @@ static bool moment_normal(struct arena *arena, struct str text, struct str *ret_
     if (v2 ? !sap_edm_date_read(text, &at_ms) : iso_time_read(text, &at_ms) != RC_OK) {
         return false;
     }
-    *ret_text = arena_printf(arena, "%lld", (long long)(at_ms / 1000 * 1000));
+    int64_t seconds = at_ms / 1000;
+    *ret_text = seconds ? arena_printf(arena, "%lld000", (long long)seconds) : STR("0");
     return at_ms >= 0;
 }
 
