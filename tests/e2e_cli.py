@@ -843,6 +843,9 @@ def a_damaged_database_is_found(folder):
         assert found[-1]["findings"] == len(found) - 1 > 0, found
         assert "--accept-findings" in run("restore", forged, os.path.join(folder, "r"), code=1)[1]
     for statement, said in (("UPDATE device SET from_seq = 99 WHERE key = 'live/pump-7'", "record\tlive/pump-7"),
+                            ("UPDATE device SET effect_at_ms = 5 WHERE key = 'live/pump-7'", "I2\tlive/pump-7"),
+                            ("UPDATE device SET revision = 99 WHERE key = 'live/pump-7'", "its revision is 99"),
+                            ("UPDATE device SET downstream_ref = '999' WHERE key = 'live/pump-7'", 'downstream_ref is "999"'),
                             ("UPDATE log SET prev = id WHERE seq = 1", "leads back to itself"),
                             ("UPDATE log SET prev = id", "leads back to itself"),
                             ("UPDATE log SET prev = id + 1", "leads back to itself")):

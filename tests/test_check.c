@@ -184,11 +184,13 @@ TEST(a_base_that_moved_to_another_document_is_found)
     device.base = device.version;
     CHECK_RC(store_commit(engine.store, engine_call(&engine), &change), RC_OK);
     struct check_report report = check(&engine, "Pump-7");
-    CHECK_INT(report.finding_count, 0); /* the newer update sets the same member: nothing shows */
+    CHECK_INT(report.finding_count,
+              1); /* the newer update sets the same member: only the number shows */
+    CHECK_HAS(str_of(report.first), "its base is");
     device.version++;
     device.doc = STR("{\"a\":2,\"b\":1}");
     commit(&engine, &device, NULL);
-    CHECK_INT(check(&engine, "Pump-7").finding_count, 2); /* now both replays see it */
+    CHECK_INT(check(&engine, "Pump-7").finding_count, 3); /* now both replays see it */
     close_forged(&engine);
 }
 
@@ -309,6 +311,125 @@ TEST(each_finding_goes_to_the_sink)
     CHECK_HAS(str_of(seen.rules), "I7 -1;");
     CHECK_HAS(str_of(seen.rules), "I1 -1;");
     close_forged(&engine);
+}
+
+/* A device that was delivered, held and updated again, for forging. */
+static struct device told_device(struct engine *engine)
+{
+    engine_open(engine);
+    engine_create(engine, "Pump-7", "{}");
+    engine_update(engine, "Pump-7", "{\"a\":1}");
+    engine_next_hour(engine);
+    struct lease lease = engine_lease(engine, "Pump-7");
+    engine_settle(
+        engine, &lease,
+        (struct outcome){.class = OUTCOME_EFFECT, .code = STR("DONE"), .ref = STR("4711")});
+    engine_update(engine, "Pump-7", "{\"a\":2}");
+    CHECK_RC(engine_action(engine, "Pump-7", ACTION_hold, 0), RC_OK);
+    CHECK_STR(str_of(check(engine, "Pump-7").first), "");
+    return forgery(engine, "Pump-7");
+}
+
+/* P2: the rule of the hour rests on it. */
+TEST(another_time_of_the_last_effect_is_found)
+{
+    struct engine engine;
+    static const int64_t off_ms[] = {-1, 1, -HOUR_MS, HOUR_MS, -100000 * HOUR_MS};
+    for (size_t i = 0; i < COUNT_OF(off_ms); i++) {
+        struct device device = told_device(&engine);
+        device.effect_at_ms += off_ms[i];
+        commit(&engine, &device, NULL);
+        expect(&engine, "Pump-7", "I2", "its last effect was at");
+    }
+    struct device device = told_device(&engine);
+    device.effect_at_ms = 0;
+    commit(&engine, &device, NULL);
+    expect(&engine, "Pump-7", "I2", "its last effect was at 0");
+}
+
+TEST(another_number_of_the_downstream_is_found)
+{
+    struct engine engine;
+    struct device device = told_device(&engine);
+    CHECK_STR(device.downstream_ref, "4711");
+    device.downstream_ref = STR("999");
+    commit(&engine, &device, NULL);
+    expect(&engine, "Pump-7", "record", "its downstream_ref is \"999\", by the log \"4711\"");
+}
+
+TEST(a_hold_that_nobody_took_back_is_found)
+{
+    struct engine engine;
+    struct device device = told_device(&engine);
+    device.hold_reason = STR_NONE;
+    commit(&engine, &device, NULL);
+    expect(&engine, "Pump-7", "record", "its hold_reason is \"\"");
+}
+
+TEST(another_time_of_the_last_accept_is_found)
+{
+    struct engine engine;
+    struct device device = told_device(&engine);
+    device.accepted_at_ms--;
+    commit(&engine, &device, NULL);
+    expect(&engine, "Pump-7", "record", "its accepted_at_ms is");
+}
+
+TEST(another_revision_is_found)
+{
+    struct engine engine;
+    static const int64_t off[] = {-1, 1, 90};
+    for (size_t i = 0; i < COUNT_OF(off); i++) {
+        struct device device = told_device(&engine);
+        CHECK_INT(device.revision, 3);
+        device.revision += off[i];
+        commit(&engine, &device, NULL);
+        expect(&engine, "Pump-7", "I4", "its revision is");
+    }
+}
+
+/* A clock that was a day ahead when the last effect was: the time is set back without an entry, and that is no finding. */
+TEST(a_time_of_effect_that_was_set_back_with_the_clock_is_no_finding)
+{
+    struct engine engine;
+    struct lease lease;
+    engine_open(&engine);
+    engine_create(&engine, "Pump-7", "{}");
+    int64_t right_ms = engine.clock.now_ms;
+    clock_manual_step(&engine.clock, 24 * HOUR_MS);
+    engine_update(&engine, "Pump-7", "{\"a\":1}");
+    deliver_all(&engine, "Pump-7");
+    clock_manual_step(&engine.clock, right_ms + HOUR_MS - engine.clock.now_ms);
+    engine_update(&engine, "Pump-7", "{\"a\":2}");
+    CHECK_STR(str_of(check(&engine, "Pump-7").first), "");
+    engine_next_hour(&engine);
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &lease), RC_NOT_DUE);
+    CHECK(engine_device(&engine, "Pump-7").effect_at_ms <= engine.clock.now_ms);
+    CHECK_STR(str_of(check(&engine, "Pump-7").first), "");
+    struct device device = forgery(&engine, "Pump-7");
+    device.effect_at_ms = 0;
+    commit(&engine, &device, NULL);
+    expect(&engine, "Pump-7", "I2", "its last effect was at 0");
+}
+
+/* P7: each outcome names what was sealed. */
+TEST(each_outcome_in_the_log_holds_the_hash_of_what_was_sealed)
+{
+    struct engine engine;
+    struct body body;
+    engine_open(&engine);
+    engine_create(&engine, "Pump-7", "{}");
+    engine_update(&engine, "Pump-7", "{\"a\":1}");
+    deliver_all(&engine, "Pump-7");
+    struct entry entry = engine_last(&engine, "Pump-7");
+    CHECK_RC(store_body_get(engine.store, engine_call(&engine), engine_key(&engine, "Pump-7"),
+                            entry.delivery, &body),
+             RC_OK);
+    struct str sha = log_seal_sha(&engine.arena, &body);
+    CHECK_HAS(entry.data, arena_printf(&engine.arena, "\"seal_sha\":\"%s\"", sha.s).s);
+    body.bytes = STR("{\"AssetRoom\":\"EVIL\"}");
+    CHECK(!str_equal(sha, log_seal_sha(&engine.arena, &body)));
+    engine_close(&engine);
 }
 
 /* Entries past their life are no gap; the document is then proved from the base. */

@@ -47,6 +47,10 @@ MUST enum rc store_sqlite_scan(struct store *, struct call *, int64_t after, int
 /* Does the file keep SQLite's rules and ours (chains, notices)? Slow: reads everything. fails: RC_BROKEN, call->why names the first fault. */
 MUST enum rc store_sqlite_verify(struct store *, struct call *);
 
+/* How many devices and log entries there are, the system's included, by counting: for `check`. */
+MUST enum rc store_sqlite_totals(struct store *, struct call *, int64_t *ret_devices,
+                                 int64_t *ret_entries);
+
 /* A backup while the store is in use. Open it, then step between turns until done, then finish.
  *   rule   the copy appears under its name only when it is whole, verified and synced; until then it is "<path>.part"
  *   safe   open and step: the loop, outside a turn. finish: may run in a pool job, it touches only the copy */

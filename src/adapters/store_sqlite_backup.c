@@ -29,7 +29,8 @@ static const struct {
 } rules[] = {
     {"SELECT 1 FROM device WHERE work NOT BETWEEN 0 AND 4 OR resend_all NOT IN (0, 1)",
      "a device with a number out of its range"},
-    {"SELECT 1 FROM log WHERE kind NOT BETWEEN 1 AND 10 OR ended NOT BETWEEN 0 AND 2",
+    {"SELECT 1 FROM log WHERE kind NOT BETWEEN 1 AND 10 OR ended NOT BETWEEN 0 AND 2 OR (ended <> "
+     "0 AND kind <> 2)",
      "a log entry with a number out of its range"},
     {"SELECT 1 FROM log WHERE prev >= id", "a log that leads back to itself"},
     {"SELECT 1 FROM device d LEFT JOIN log l ON l.id = d.log_first WHERE l.id IS NULL OR l.device "
@@ -47,6 +48,12 @@ static const struct {
     {"SELECT 1 FROM log l JOIN device d ON d.id = l.device LEFT JOIN log p ON p.id = l.prev "
      "WHERE p.id IS NULL AND l.seq <> 0 AND d.from_seq <> 0 AND l.seq > d.from_seq",
      "a gap in what has not ended"},
+    {"SELECT 1 FROM log l JOIN device d ON d.id = l.device WHERE CASE l.seq WHEN 0 THEN l.prev <> "
+     "0 ELSE l.prev < d.log_first END",
+     "a log entry that leads out of its log"},
+    {"SELECT 1 FROM body b LEFT JOIN device d ON d.id = b.device WHERE d.id IS NULL OR b.delivery "
+     "NOT BETWEEN 1 AND d.version",
+     "a body without its device"},
     {"SELECT 1 FROM log l LEFT JOIN notice n ON n.log = l.id AND n.at_ms = l.notice_at_ms WHERE "
      "l.notice_at_ms <> 0 AND n.log IS NULL",
      "an entry that nobody would be told of"},
@@ -104,6 +111,26 @@ enum rc store_sqlite_verify(struct store *store, struct call *call)
     struct store_sqlite *self = store_sqlite_of(store);
     TRY(store_sqlite_enter(self, call));
     return verify(self->db, call);
+}
+
+enum rc store_sqlite_totals(struct store *store, struct call *call, int64_t *ret_devices,
+                            int64_t *ret_entries)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    sqlite3_stmt *counts = NULL;
+    bool there = false;
+    if (sqlite3_prepare_v2(self->db,
+                           "SELECT (SELECT count(*) FROM device), (SELECT count(*) FROM log)", -1,
+                           &counts, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(self, call, "counting the rows");
+    }
+    enum rc rc = store_sqlite_step(self, call, counts, &there);
+    if (rc == RC_OK) {
+        *ret_devices = column_i64(counts, 0);
+        *ret_entries = column_i64(counts, 1);
+    }
+    sqlite3_finalize(counts);
+    return rc;
 }
 
 /* ---- backup --------------------------------------------------------------------------------------- */

@@ -423,7 +423,11 @@ enum rc store_sqlite_fill_mirror(struct store_sqlite *self, struct call *call)
     bool there = false;
     TRY(store_sqlite_statement(self, call, SQL_newest, &newest));
     TRY(store_sqlite_step(self, call, newest, &there));
-    self->mirror.next_log_id = there ? column_i64(newest, 0) + 1 : 1;
+    int64_t last_log_id = there ? column_i64(newest, 0) : 0;
+    if (last_log_id < 0 || last_log_id > NUMBER_MAX) {
+        return store_sqlite_corrupt(self, call, "a log entry stands in a row that it cannot have");
+    }
+    self->mirror.next_log_id = last_log_id + 1;
     TRY(store_sqlite_statement(self, call, SQL_work_count, &counts));
     for (;;) {
         TRY(store_sqlite_step(self, call, counts, &there));

@@ -2,7 +2,7 @@
  * each entry, from which the ends of the updates follow; the second applies the patches that count. The
  * derivation is written anew here and not taken from log.c: a mistake there must not prove itself right.
  * Whoever calls it decides what a finding means. */
-#include "core/check.h"
+#include "core/check_inner.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,28 +13,7 @@
 
 #define PAGE_ENTRIES 256
 
-/* What is kept of an entry. */
-struct mark {
-    int64_t seq, at_ms, from_seq, to_seq, delivery;
-    enum entry_kind kind;
-    enum ended ended;
-    int64_t end_seq; /* of an update: the entry that ended it; 0 = none */
-    enum entry_kind end_kind;
-};
-
-struct replay {
-    struct world *world;
-    struct call *call;
-    struct check_report *report;
-    struct device device;
-    struct mark *marks;
-    size_t mark_count;
-    bool complete;        /* retention took nothing */
-    int64_t effect_at_ms; /* of the effective delivery before; 0 = none yet */
-};
-
-static void PRINTF(4, 5)
-    find(struct replay *replay, const char *rule, int64_t seq, const char *format, ...)
+void check_find(struct replay *replay, const char *rule, int64_t seq, const char *format, ...)
 {
     struct check_report *report = replay->report;
     char what[CHECK_WHAT_BYTES];
@@ -86,13 +65,13 @@ static void check_gap(struct replay *replay, const struct mark *before, const st
     }
     replay->complete = false;
     if (entry->seq < next) {
-        find(replay, "I1", entry->seq, "it comes after entry %lld", (long long)next - 1);
+        check_find(replay, "I1", entry->seq, "it comes after entry %lld", (long long)next - 1);
     } else if (!before) {
-        find(replay, "I1", 0, "entry 0 is missing");
+        check_find(replay, "I1", 0, "entry 0 is missing");
     } else if (before->at_ms > replay->call->now_ms - history_ms) {
-        find(replay, "I1", next,
-             "entries %lld to %lld are missing, and are too young for retention", (long long)next,
-             (long long)entry->seq - 1);
+        check_find(replay, "I1", next,
+                   "entries %lld to %lld are missing, and are too young for retention",
+                   (long long)next, (long long)entry->seq - 1);
     } else {
         replay->report->expired_count += entry->seq - next;
     }
@@ -106,23 +85,22 @@ static void check_entry(struct replay *replay, const struct mark *before, struct
     if (follows) {
         struct str sha = log_sha(replay->call->arena, sha_before, entry);
         if (!str_equal(sha, entry->sha)) {
-            find(replay, "I7", entry->seq, "its hash does not follow from the entry before it");
+            check_find(replay, "I7", entry->seq,
+                       "its hash does not follow from the entry before it");
         }
     }
     if (entry->kind <= ENTRY_NO_KIND || entry->kind >= ENTRY_KIND_COUNT) {
-        find(replay, "I1", entry->seq, "its kind is unknown");
+        check_find(replay, "I1", entry->seq, "its kind is unknown");
     }
     if ((entry->kind == ENTRY_created) != (entry->seq == 0) &&
         !name_is_system(replay->device.key)) {
-        find(replay, "I1", entry->seq, "only entry 0 creates the device");
+        check_find(replay, "I1", entry->seq, "only entry 0 creates the device");
     }
     if (entry->to_seq && (entry->from_seq > entry->to_seq || entry->to_seq >= entry->seq)) {
-        find(replay, "I1", entry->seq, "its range %lld to %lld is not before it",
-             (long long)entry->from_seq, (long long)entry->to_seq);
+        check_find(replay, "I1", entry->seq, "its range %lld to %lld is not before it",
+                   (long long)entry->from_seq, (long long)entry->to_seq);
     }
 }
-
-typedef enum rc take_entry(struct replay *, struct call *, const struct entry *, void *context);
 
 static enum rc take_pages(struct replay *replay, struct call *page_call, int64_t from_seq,
                           take_entry *take, void *context)
@@ -143,8 +121,7 @@ static enum rc take_pages(struct replay *replay, struct call *page_call, int64_t
     return RC_OK;
 }
 
-/* Hand every entry to take(), page by page; what a page needs is given back with it. */
-static enum rc each_entry(struct replay *replay, int64_t from_seq, take_entry *take, void *context)
+enum rc check_each_entry(struct replay *replay, int64_t from_seq, take_entry *take, void *context)
 {
     struct arena arena CLEANUP(arena_close);
     struct call page_call = *replay->call;
@@ -170,17 +147,26 @@ static void check_window(struct replay *replay, struct call *page_call, const st
     }
     if (json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) != RC_OK ||
         iso_time_read(json_member_str(root, "effect_at", STR_NONE), &effect_at_ms) != RC_OK) {
-        find(replay, "record", entry->seq, "a delivery without the time of its effect");
+        check_find(replay, "record", entry->seq, "a delivery without the time of its effect");
         return;
     }
     int64_t window_ms = json_member_i64(root, "window_ms", replay->world->settings->window_ms);
     window_ms = max_i64(window_ms, 1); /* of a damaged entry; the chain tells of it */
     if (replay->effect_at_ms && effect_at_ms / window_ms == replay->effect_at_ms / window_ms) {
-        find(replay, "I2", entry->seq,
-             "its delivery began %lld ms after the one before it, in the same window",
-             (long long)(effect_at_ms - replay->effect_at_ms));
+        check_find(replay, "I2", entry->seq,
+                   "its delivery began %lld ms after the one before it, in the same window",
+                   (long long)(effect_at_ms - replay->effect_at_ms));
     }
     replay->effect_at_ms = effect_at_ms;
+}
+
+/* Of one update by itself, and not what an operator gave up. */
+static bool is_own_cancel(struct call *page_call, const struct entry *entry)
+{
+    yyjson_val *root = NULL;
+    return entry->kind == ENTRY_cancelled &&
+           json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) == RC_OK &&
+           str_is(json_member_str(root, "code", STR_NONE), "CANCELLED");
 }
 
 static enum rc take_mark(struct replay *replay, struct call *page_call, const struct entry *entry,
@@ -193,6 +179,7 @@ static enum rc take_mark(struct replay *replay, struct call *page_call, const st
     check_entry(replay, before, str_of(sha_before), entry);
     replay->call = call;
     check_window(replay, page_call, entry);
+    TRY(check_learn(replay, page_call, entry));
     snprintf(sha_before, 65, STR_FMT, STR_ARG(entry->sha));
     if ((replay->mark_count & (replay->mark_count - 1)) == 0) { /* at powers of two */
         size_t count = replay->mark_count ? 2 * replay->mark_count : 8;
@@ -206,6 +193,7 @@ static enum rc take_mark(struct replay *replay, struct call *page_call, const st
                                                         .to_seq = entry->to_seq,
                                                         .delivery = entry->delivery,
                                                         .kind = entry->kind,
+                                                        .own = is_own_cancel(page_call, entry),
                                                         .ended = entry->ended};
     replay->report->entry_count++;
     replay->report->update_count += entry->kind == ENTRY_update;
@@ -216,15 +204,15 @@ static enum rc check_chain(struct replay *replay)
 {
     char sha[65] = "";
     replay->complete = true;
-    TRY(each_entry(replay, 0, take_mark, sha));
+    TRY(check_each_entry(replay, 0, take_mark, sha));
     int64_t last = replay->mark_count ? replay->marks[replay->mark_count - 1].seq : -1;
     if (last != replay->device.seq) {
-        find(replay, "I1", -1,
-             "the record says that entry %lld is the last, the log ends with %lld",
-             (long long)replay->device.seq, (long long)last);
+        check_find(replay, "I1", -1,
+                   "the record says that entry %lld is the last, the log ends with %lld",
+                   (long long)replay->device.seq, (long long)last);
     }
     if (!str_is(replay->device.log_sha, sha)) {
-        find(replay, "I7", -1, "the record's hash of the log is not that of its last entry");
+        check_find(replay, "I7", -1, "the record's hash of the log is not that of its last entry");
     }
     return RC_OK;
 }
@@ -245,28 +233,50 @@ static size_t first_at_or_after(const struct replay *replay, int64_t seq)
     return low;
 }
 
+/* One update in the range of an entry that ends. out: may the rest of the range be looked at? */
+static bool take_end(struct replay *replay, const struct mark *end, struct mark *update)
+{
+    if (!is_update(update) || (update->ended == ENDED_CANCELLED && !end->own)) {
+        return true;
+    }
+    bool fits = end->own ? update->ended == ENDED_CANCELLED : update->ended == ENDED_NONE;
+    if (update->end_seq || !fits) {
+        check_find(replay, "I1", update->seq,
+                   "entry %lld ends it (%s), and its own end or entry %lld says otherwise",
+                   (long long)end->seq, entry_kind_name(end->kind), (long long)update->end_seq);
+        return false;
+    }
+    update->end_seq = end->seq;
+    update->end_kind = end->kind;
+    return true;
+}
+
+/* Ranges follow each other; only who cancels one update by itself may stand inside of another one's. So the walk is as
+ * long as the log, whatever a file says. */
 static void take_ends(struct replay *replay)
 {
+    int64_t ended_to = 0;
     for (size_t i = 0; i < replay->mark_count; i++) {
         const struct mark *end = &replay->marks[i];
         if (!entry_ends(end->kind) || end->to_seq == 0) {
             continue;
         }
+        if (end->own ? end->from_seq != end->to_seq : end->from_seq <= ended_to) {
+            check_find(replay, "I1", end->seq, "its range %lld to %lld had ended before",
+                       (long long)end->from_seq, (long long)end->to_seq);
+            continue;
+        }
+        ended_to = end->own ? ended_to : end->to_seq;
+        bool goes_on = true;
         for (size_t j = first_at_or_after(replay, end->from_seq);
-             j < i && replay->marks[j].seq <= end->to_seq; j++) {
-            struct mark *update = &replay->marks[j];
-            if (!is_update(update) || update->ended != ENDED_NONE) {
-                continue;
-            }
-            if (update->end_seq) {
-                find(replay, "I1", update->seq,
-                     "it was ended by entry %lld (%s) and again by %lld (%s)",
-                     (long long)update->end_seq, entry_kind_name(update->end_kind),
-                     (long long)end->seq, entry_kind_name(end->kind));
-                continue;
-            }
-            update->end_seq = end->seq;
-            update->end_kind = end->kind;
+             goes_on && j < i && replay->marks[j].seq <= end->to_seq; j++) {
+            goes_on = take_end(replay, end, &replay->marks[j]);
+        }
+    }
+    for (size_t i = 0; i < replay->mark_count; i++) {
+        const struct mark *mark = &replay->marks[i];
+        if (is_update(mark) && mark->ended == ENDED_CANCELLED && !mark->end_seq) {
+            check_find(replay, "I1", mark->seq, "it was cancelled, and no entry says by whom");
         }
     }
 }
@@ -285,15 +295,17 @@ static enum rc check_counts(struct replay *replay)
     bool nothing_open = first == 0 && (device->from_seq == 0) == (device->work == WORK_NONE);
     /* the wish to send everything anew may be older than the first update: then from_seq is no update's */
     size_t at = first_at_or_after(replay, device->from_seq);
-    bool wish = device->from_seq > 0 && device->from_seq < first && at < replay->mark_count &&
-                replay->marks[at].seq == device->from_seq && !is_update(&replay->marks[at]);
+    bool wish = device->resend_all && device->from_seq > 0 && device->from_seq < first &&
+                at < replay->mark_count && replay->marks[at].seq == device->from_seq &&
+                !is_update(&replay->marks[at]);
     if (first != device->from_seq && !nothing_open && !wish) {
-        find(replay, "I1", -1, "the first update without an end is %lld, the record says %lld",
-             (long long)first, (long long)device->from_seq);
+        check_find(replay, "I1", -1,
+                   "the first update without an end is %lld, the record says %lld",
+                   (long long)first, (long long)device->from_seq);
     }
     if (count != device->pending_count) {
-        find(replay, "I1", -1, "%lld updates are pending, the record says %lld", (long long)count,
-             (long long)device->pending_count);
+        check_find(replay, "I1", -1, "%lld updates are pending, the record says %lld",
+                   (long long)count, (long long)device->pending_count);
     }
     struct pending pending = {0};
     int64_t after_seq = device->flight.delivery ? sealed_to : device->from_seq - 1;
@@ -302,9 +314,10 @@ static enum rc check_counts(struct replay *replay)
                         &pending));
     }
     if (pending.count != count || pending.bytes != device->pending_bytes) {
-        find(replay, "I1", -1,
-             "the patches of %lld pending updates have %lld bytes, the record says %lld",
-             (long long)pending.count, (long long)pending.bytes, (long long)device->pending_bytes);
+        check_find(replay, "I1", -1,
+                   "the patches of %lld pending updates have %lld bytes, the record says %lld",
+                   (long long)pending.count, (long long)pending.bytes,
+                   (long long)device->pending_bytes);
     }
     return RC_OK;
 }
@@ -356,10 +369,11 @@ static enum rc check_document_from(struct replay *replay, struct str start, int6
     struct document document = {
         .marks = replay->marks, .count = replay->mark_count, .only_open = only_open};
     document_set(replay, &document, start);
-    TRY(each_entry(replay, after_seq + 1, take_patch, &document));
+    TRY(check_each_entry(replay, after_seq + 1, take_patch, &document));
     if (!document_equal(replay->call, (struct str){document.room, document.len},
                         replay->device.doc)) {
-        find(replay, "I4", -1, "the document is not what %s and the updates make of it", what);
+        check_find(replay, "I4", -1, "the document is not what %s and the updates make of it",
+                   what);
     }
     return RC_OK;
 }
@@ -380,16 +394,16 @@ static enum rc check_document(struct replay *replay)
     struct str base;
     if (replay->complete) {
         struct str created = STR("{}");
-        enum rc rc = each_entry(replay, 0, take_created, &created);
+        enum rc rc = check_each_entry(replay, 0, take_created, &created);
         if (rc != RC_OK && rc != RC_NOT_DUE) {
             return rc;
         }
         TRY(check_document_from(replay, created, 0, false, "the created document"));
     }
     if (log_base_document(replay->world, replay->call, device, &base) != RC_OK) {
-        find(replay, "record", -1,
-             "the document of delivery %lld, which the downstream holds, is missing",
-             (long long)device->base);
+        check_find(replay, "record", -1,
+                   "the document of delivery %lld, which the downstream holds, is missing",
+                   (long long)device->base);
         return RC_OK;
     }
     int64_t base_to = 0;
@@ -404,75 +418,11 @@ static enum rc check_document(struct replay *replay)
                                "the acknowledged document");
 }
 
-/* ---- the record --------------------------------------------------------------------------------------------- */
-
-static enum rc check_body(struct replay *replay, int64_t delivery, const char *what)
-{
-    struct body body;
-    enum rc rc =
-        store_body_get(replay->world->store, replay->call, replay->device.key, delivery, &body);
-    if (rc == RC_NOT_FOUND) {
-        find(replay, "record", -1, "the body of %s %lld is missing", what, (long long)delivery);
-        return RC_OK;
-    }
-    return rc;
-}
-
-static void check_work(struct replay *replay)
-{
-    const struct device *device = &replay->device;
-    bool flying = device->flight.delivery != 0, open = device->from_seq != 0;
-    bool fits = false;
-    switch (device->work) {
-    case WORK_NONE:
-        fits = !flying && !open;
-        break;
-    case WORK_OPEN:
-    case WORK_DEAD:
-        fits = !flying && open;
-        break;
-    case WORK_FLIGHT:
-    case WORK_UNCERTAIN:
-        fits = flying;
-        break;
-    default:
-        break;
-    }
-    if (!fits) {
-        find(replay, "record", -1,
-             "work %d does not fit: first open update %lld, delivery in flight %lld", device->work,
-             (long long)device->from_seq, (long long)device->flight.delivery);
-    }
-    if (device->flight.delivery > device->version || device->base > device->version) {
-        find(replay, "record", -1, "a delivery's number is above the version %lld",
-             (long long)device->version);
-    }
-}
-
-static enum rc check_record(struct replay *replay)
-{
-    const struct device *device = &replay->device;
-    struct str name, key;
-    if (name_device_key(replay->call, device->realm, device->name, STR_NONE, &name, &key) !=
-            RC_OK ||
-        !str_equal(key, device->key)) {
-        find(replay, "record", -1, "its name does not fold to its key");
-    }
-    if (device->doc.len > DOC_STORED_MAX_BYTES) {
-        find(replay, "record", -1, "its document has %zu bytes", device->doc.len);
-    }
-    check_work(replay);
-    if (device->flight.delivery) {
-        TRY(check_body(replay, device->flight.delivery, "the delivery in flight"));
-    }
-    if (device->base) {
-        TRY(check_body(replay, device->base, "the acknowledged delivery"));
-    }
-    return RC_OK;
-}
-
 static enum rc check_all(struct replay *replay)
 {
+    if (!check_numbers(replay)) {
+        return RC_OK;
+    }
     TRY(check_chain(replay));
     if (name_is_system(replay->device.key)) {
         return RC_OK;
@@ -480,6 +430,7 @@ static enum rc check_all(struct replay *replay)
     take_ends(replay);
     TRY(check_counts(replay));
     TRY(check_record(replay));
+    TRY(check_revision(replay));
     return check_document(replay);
 }
 
@@ -495,7 +446,7 @@ enum rc check_device(struct world *world, struct call *call, struct str key,
     replay.device.key = key;
     rc = rc == RC_OK ? check_all(&replay) : rc;
     if (world->store->foreign && (rc == RC_BROKEN || rc == RC_INVALID)) {
-        find(&replay, "record", -1, "%s", call->why);
+        check_find(&replay, "record", -1, "%s", call->why);
         return RC_OK;
     }
     return rc;

@@ -5,11 +5,14 @@
  * A rule that is broken is named by the promise's invariant:
  *   I1  numbers without a gap (but for what retention may take), each update at most one end, the record's
  *       counts and first open update are those of the log
- *   I2  effective deliveries of a device started in ascending windows
+ *   I2  effective deliveries of a device started in ascending windows; the record's last effect is the log's
+ *   I3  the bodies are those whose hashes the entries of their outcomes hold
  *   I4  doc = created document + patches of all updates neither rejected nor cancelled, in order; where
- *       retention took old entries: the base's target + the patches that have no end yet
+ *       retention took old entries: the base's target + the patches that have no end yet;
+ *       the revision is 1 and one more for each entry that changed it
  *   I7  the hash chain leads from entry 0 to the record's log_sha
- *   record  the record's fields fit each other and its work state; the bodies it names exist */
+ *   record  it can be read; its fields fit each other, its work state, and what the entries say of owner, name, times, hold and
+ *       the downstream's number; the bodies it names exist */
 #ifndef CORE_CHECK_H
 #define CORE_CHECK_H
 

@@ -105,7 +105,8 @@ static enum rc lease_unmappable(struct world *world, struct call *call, struct d
 static enum rc lease_satisfied(struct world *world, struct call *call, struct draft *draft)
 {
     struct outcome outcome = {.class = OUTCOME_SAME, .code = STR("EMPTY_DIFF")};
-    struct verdict verdict = {.by = STR("system"), .outcome = &outcome, .living = true};
+    struct verdict verdict = {
+        .by = STR("system"), .body = draft->change.body, .outcome = &outcome, .living = true};
     TRY(settle_same(world, call, draft, &verdict));
     return log_commit(world, call, draft);
 }
@@ -256,7 +257,7 @@ static enum rc lease_again(struct world *world, struct call *call, const struct 
     if (device->work == WORK_FLIGHT) {
         struct outcome outcome = {.class = OUTCOME_UNSURE, .code = STR("LEASE_LOST")};
         outcome.detail = STR("the sender did not report before its lease ended");
-        struct verdict verdict = {.by = STR("system"), .outcome = &outcome};
+        struct verdict verdict = {.by = STR("system"), .body = &body, .outcome = &outcome};
         settle_unsure(call, &draft, &verdict);
         call->tallies[TALLY_leases_lost]++;
     }
@@ -471,8 +472,10 @@ static enum rc settle_draft(struct world *world, struct call *call, const struct
                             const struct outcome *outcome, struct draft *draft)
 {
     const struct flight *flight = &draft->device.flight;
-    struct verdict verdict = {
-        .by = STR("system"), .outcome = outcome, .living = lease->mode == LEASE_SEND};
+    struct verdict verdict = {.by = STR("system"),
+                              .body = &lease->body,
+                              .outcome = outcome,
+                              .living = lease->mode == LEASE_SEND};
     verdict.window_ms = world->settings->window_ms;
     switch (judge(world, lease, flight, outcome)) {
     case END_EFFECT:

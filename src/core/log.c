@@ -66,9 +66,16 @@ static void hash_number(struct text *text, int64_t number)
     hash_digits(text, (uint64_t)number);
 }
 
-struct str log_sha(struct arena *arena, struct str sha_before, const struct entry *entry)
+static struct str hash_end(struct arena *arena, const struct text *text)
 {
     unsigned char sha[SHA256_BYTES];
+    assert(!text->full);
+    sha256(text_str(text), sha);
+    return text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
+}
+
+struct str log_sha(struct arena *arena, struct str sha_before, const struct entry *entry)
+{
     struct text text;
     text_open(&text, arena, ENTRY_MAX_BYTES + 4096);
     hash_text(&text, sha_before);
@@ -81,10 +88,19 @@ struct str log_sha(struct arena *arena, struct str sha_before, const struct entr
     hash_number(&text, entry->from_seq);
     hash_number(&text, entry->to_seq);
     hash_number(&text, entry->delivery);
-    assert(!text.full);
-    struct str all = text_str(&text);
-    sha256(all, sha);
-    return text_hex(arena, (struct str){(const char *)sha, sizeof(sha)});
+    return hash_end(arena, &text);
+}
+
+struct str log_seal_sha(struct arena *arena, const struct body *body)
+{
+    struct text text;
+    text_open(&text, arena, body->target.len + body->bytes.len + body->repeat_id.len + 256);
+    hash_number(&text, body->delivery);
+    hash_text(&text, body->target);
+    hash_text(&text, body->bytes);
+    hash_text(&text, body->repeat_id);
+    hash_number(&text, body->mapping_version);
+    return hash_end(arena, &text);
 }
 
 void log_begin(struct draft *draft, const struct device *before)

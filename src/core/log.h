@@ -14,6 +14,10 @@ bool entry_ends(enum entry_kind);
  * "<length>:<bytes>", numbers in decimal, in the order seq kind at_ms by request_id data from_seq to_seq delivery; 64 hex. */
 struct str log_sha(struct arena *, struct str sha_before, const struct entry *);
 
+/* The sha of what was sealed, in the same way: delivery target bytes repeat_id mapping_version. The entries of its outcomes hold it
+ * as seal_sha: so the log speaks for the bodies too. */
+struct str log_seal_sha(struct arena *, const struct body *);
+
 /* Begin a change of a device: the after-image with version + 1, and room for entries.
  * Use: log_begin, change the copy's fields, log_add entries (numbers and sha are filled in), log_commit. */
 struct draft {

@@ -26,9 +26,10 @@
 #define ENTRY_MAX_BYTES 98304 /* data of one log entry: the largest patch and its frame */
 #define ENTRY_NAMES_MAX_BYTES                                                                      \
     3072 /* who asked for an entry, and in which request: the longest is a role's ARN */
-#define ANSWER_MAX_BYTES 2048 /* what is kept of a downstream's answer */
-#define REASON_MAX_CHARS 500  /* of an operator's action */
-#define PAGE_MAX 100          /* items of one page */
+#define NUMBER_MAX (INT64_C(1) << 53) /* of what counts up, and of times: RFC 8259 section 6 */
+#define ANSWER_MAX_BYTES 2048         /* what is kept of a downstream's answer */
+#define REASON_MAX_CHARS 500          /* of an operator's action */
+#define PAGE_MAX 100                  /* items of one page */
 #define PAGE_DEFAULT 20
 #define PAGE_MAX_BYTES ((size_t)1 << 20) /* documents in one page; the first item always goes in */
 #define CURSOR_MAX_BYTES 1024

@@ -50,9 +50,16 @@ static enum rc store_leave(enum rc rc)
         }                                                                                          \
     } while (0)
 
+/* What counts up: as far as JSON tells numbers exactly. */
+static bool is_count(int64_t number)
+{
+    return number >= 0 && number <= NUMBER_MAX;
+}
+
 static const char *device_fault(const struct device *device)
 {
     RULE(device->version > 0 && device->revision > 0 && device->seq >= 0);
+    RULE(is_count(device->version) && is_count(device->revision) && is_count(device->seq));
     RULE(device->key.len > 0 && device->key.len <= KEY_MAX_BYTES);
     RULE(device->realm.len > 0 && str_starts(device->key, device->realm));
     RULE(device->key.len > device->realm.len && device->key.s[device->realm.len] == '/');
@@ -60,7 +67,7 @@ static const char *device_fault(const struct device *device)
     RULE(device->log_sha.len == SHA_HEX_BYTES);
     RULE(device->work >= WORK_NONE && device->work <= WORK_DEAD);
     RULE(device->from_seq >= 0 && device->from_seq <= device->seq);
-    RULE(device->pending_count >= 0 && device->pending_bytes >= 0);
+    RULE(is_count(device->pending_count) && is_count(device->pending_bytes));
     RULE(device->base >= 0 && device->base <= device->version);
     RULE(device->flight.delivery >= 0 && device->flight.delivery <= device->version);
     return NULL;
@@ -68,12 +75,13 @@ static const char *device_fault(const struct device *device)
 
 static const char *entry_fault(const struct entry *entry)
 {
-    RULE(entry->seq >= 0 && entry->sha.len == SHA_HEX_BYTES);
+    RULE(is_count(entry->seq) && entry->sha.len == SHA_HEX_BYTES);
     RULE(entry->kind > ENTRY_NO_KIND && entry->kind < ENTRY_KIND_COUNT);
     RULE(entry->data.len > 0 && entry->data.len <= ENTRY_MAX_BYTES);
     RULE(entry->by.len + entry->request_id.len <= ENTRY_NAMES_MAX_BYTES);
-    RULE(entry->from_seq >= 0 && entry->from_seq <= entry->to_seq && entry->delivery >= 0);
-    RULE(entry->at_ms >= 0 && entry->notice_at_ms >= 0);
+    RULE(entry->from_seq >= 0 && entry->from_seq <= entry->to_seq && is_count(entry->to_seq));
+    RULE(is_count(entry->delivery));
+    RULE(is_count(entry->at_ms) && is_count(entry->notice_at_ms));
     RULE(entry->ended >= ENDED_NONE && entry->ended <= ENDED_CANCELLED);
     return NULL;
 }

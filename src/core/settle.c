@@ -10,7 +10,28 @@
 #define FIRST_LOOK_MS 1000 /* before an unsure delivery is read back: what is on its way may land */
 
 /* --- the entry of an outcome ---------------------------------------------------------------------- */
+/* What follows for the record must be in the log: `check` derives it from there. */
+static void add_seal_and_ref(struct call *call, yyjson_mut_doc *doc, const struct verdict *verdict,
+                             const struct device *before, enum entry_kind kind)
+{
+    const struct outcome *outcome = verdict->outcome;
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    if (verdict->body) {
+        json_add_str(doc, root, "seal_sha", log_seal_sha(call->arena, verdict->body));
+    }
+    if (kind == ENTRY_uncertain) {
+        return; /* nothing is learned from it */
+    }
+    if (outcome->ref_clear && before->downstream_ref.len) {
+        json_add_null(doc, root, "ref");
+    } else if (!outcome->ref_clear && outcome->ref.len &&
+               !str_equal(outcome->ref, before->downstream_ref)) {
+        json_add_str(doc, root, "ref", outcome->ref);
+    }
+}
+
 static struct str outcome_data(struct call *call, const struct verdict *verdict,
+                               const struct device *before, enum entry_kind kind,
                                int64_t update_count)
 {
     const struct outcome *outcome = verdict->outcome;
@@ -28,6 +49,7 @@ static struct str outcome_data(struct call *call, const struct verdict *verdict,
         json_add_time(doc, root, "effect_at", verdict->effect_at_ms);
         json_add_i64(doc, root, "window_ms", verdict->window_ms);
     }
+    add_seal_and_ref(call, doc, verdict, before, kind);
     if (outcome->pointers.len) {
         json_add_raw(doc, root, "pointers", outcome->pointers);
     }
@@ -42,8 +64,8 @@ static struct entry *flight_entry(struct call *call, struct draft *draft,
                                   int64_t update_count)
 {
     const struct flight *flight = &draft->device.flight;
-    struct entry *entry =
-        log_add(call, draft, verdict->by, kind, outcome_data(call, verdict, update_count));
+    struct entry *entry = log_add(call, draft, verdict->by, kind,
+                                  outcome_data(call, verdict, &draft->device, kind, update_count));
     entry->from_seq = flight->from_seq;
     entry->to_seq = flight->to_seq;
     entry->delivery = flight->delivery;

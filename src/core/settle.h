@@ -7,6 +7,7 @@
 
 struct verdict {
     struct str by;                 /* "system" or the operator's key id */
+    const struct body *body;       /* what was sealed, where it is at hand; else NULL */
     const struct outcome *outcome; /* code, detail, data, pointers, ref, counts ... */
     int64_t
         effect_at_ms; /* start of the latest send that had or may have had its effect; 0 = the window is not used */

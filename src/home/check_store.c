@@ -99,8 +99,9 @@ static enum rc check_page(struct check_store *check, struct world *world, struct
         arena_reset(&device_arena);
         call_open(&device_call, &device_arena, world);
         note_reading(page.items[i].key);
-        if (page.items[i].key.len == 0 || page.items[i].key.len > KEY_MAX_BYTES) {
-            find(check, "record", str_head(page.items[i].key, KEY_MAX_BYTES),
+        struct str key = page.items[i].key;
+        if (key.len == 0 || key.len > KEY_MAX_BYTES) {
+            find(check, "record", str_head(key, (size_t)min_i64((int64_t)key.len, KEY_MAX_BYTES)),
                  STR("this is no key of a device"));
             continue;
         }
@@ -114,6 +115,23 @@ static enum rc check_page(struct check_store *check, struct world *world, struct
         }
     }
     *ret_more = page.more;
+    return RC_OK;
+}
+
+/* A row that no device's log leads to was not looked at. Where something was found already, that says why. */
+static enum rc check_totals(struct check_store *check, struct world *world, struct call *call)
+{
+    int64_t devices = 0, entries = 0;
+    const struct check_report *report = &check->report;
+    TRY(store_sqlite_totals(world->store, call, &devices, &entries));
+    if (report->finding_count == 0 &&
+        (devices != report->device_count || entries != report->entry_count)) {
+        find(check, "I1", STR_NONE,
+             arena_printf(call->arena,
+                          "%lld devices and %lld log entries are there that no log leads to",
+                          (long long)(devices - report->device_count),
+                          (long long)(entries - report->entry_count)));
+    }
     return RC_OK;
 }
 
@@ -140,6 +158,9 @@ static int check_all(struct check_store *check, struct world *world, struct call
                     (long long)check->report.device_count, (long long)check->report.entry_count,
                     (long long)check->report.finding_count);
         }
+    }
+    if (check_totals(check, world, call) != RC_OK) {
+        return command_fail(check->args, EXIT_FAILED, "%s cannot be read to its end", check->path);
     }
     (void)signal(SIGABRT, SIG_DFL);
     if (check->progress) {

@@ -217,6 +217,7 @@ static int mark(struct restore *restore)
     enum rc rc = store_sqlite_open(call, restore->part,
                                    &(struct store_sqlite_options){.turns = true}, &world.store);
     if (rc == RC_OK) {
+        world.store->foreign = true; /* findings may have been accepted */
         rc = mark_all(restore, &world, call);
         store_sqlite_close(world.store);
     }
