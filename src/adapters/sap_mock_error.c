@@ -130,7 +130,6 @@ static struct str body_of(struct sap_op *op)
                                         "application/octet-stream", "application/json"};
     int64_t asked = op->mock->switches[SAP_MOCK_error_form];
     enum form form = asked >= FORM_JSON && asked <= FORM_BROKEN ? (enum form)asked : FORM_JSON;
-    struct str json = STR("");
     sap_op_add_header(op, "Content-Type", str_of(types[form]));
     switch (form) {
     case FORM_JSON:
@@ -146,9 +145,9 @@ static struct str body_of(struct sap_op *op)
     case FORM_EMPTY:
         return STR("");
     case FORM_BROKEN:
-        json = op->target.v4 ? json_v4(op) : json_v2(op);
         break;
     }
+    struct str json = op->target.v4 ? json_v4(op) : json_v2(op);
     return str_head(json, json.len / 2);
 }
 

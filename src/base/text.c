@@ -166,7 +166,7 @@ static unsigned control_at(const unsigned char *at, size_t length)
 struct str text_cut_shown(struct str *rest, const char *keep, char *room)
 {
     const unsigned char *bytes = (const unsigned char *)rest->s;
-    struct str piece = STR_NONE;
+    struct str piece;
     size_t plain = 0, length = 0;
     unsigned control = HARMLESS;
     while (plain < rest->len) {
