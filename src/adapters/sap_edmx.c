@@ -8,9 +8,7 @@
 
 #include "base/text.h"
 
-#define ROWS_MAX 20000 /* of each kind; the largest services of SAP have some thousand properties */
-#define WORD_MAX_BYTES 512 /* of a name or value */
-#define SEPARATOR '\n'     /* between a namespace and a name, as expat hands them over */
+#define SEPARATOR '\n' /* between a namespace and a name, as expat hands them over */
 #define SAP_NAMESPACE "http://www.sap.com/Protocols/SAPData"
 
 struct reader {
@@ -39,10 +37,10 @@ static void fail(struct reader *reader, const char *fault)
 
 static bool is_full(struct reader *reader, int count)
 {
-    if (count == ROWS_MAX) {
+    if (count == EDMX_ROWS_MAX) {
         fail(reader, "it is larger than any service's");
     }
-    return count == ROWS_MAX;
+    return count == EDMX_ROWS_MAX;
 }
 
 /* The list, with room for one more behind its `count` rows; it doubles at 1, 2, 4, 8 ... */
@@ -84,7 +82,7 @@ static struct str value_of(const char *const *attributes, const char *space, con
 
 static struct str keep(struct reader *reader, struct str text)
 {
-    if (text.len > WORD_MAX_BYTES) {
+    if (text.len > EDMX_WORD_MAX_BYTES) {
         fail(reader, "a name is longer than any");
         return STR_NONE;
     }

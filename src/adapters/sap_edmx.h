@@ -5,6 +5,10 @@
 
 #include "adapters/sap_config.h"
 
+#define EDMX_ROWS_MAX                                                                              \
+    20000 /* of each kind; the largest services of SAP have some thousand properties */
+#define EDMX_WORD_MAX_BYTES 512 /* of a name or value */
+
 struct edmx_property {
     struct str name;
     struct str type;   /* "Edm.String"; of a type definition what is beneath it */

@@ -4,8 +4,6 @@
 
 #include "base/text.h"
 
-#define PATTERN_MAX_BYTES 256
-#define PATTERN_MAX_SIZE 1000
 #define GROUPS_MAX 16
 
 /* The size of what stands before a place in the pattern. */
@@ -45,8 +43,8 @@ static int64_t count_at(struct str pattern, size_t at, size_t *ret_behind)
 
 static void add(struct size *size, int64_t piece)
 {
-    size->sum[size->depth] = min_i64(size->sum[size->depth] + piece, PATTERN_MAX_SIZE + 1);
-    size->last = min_i64(piece, PATTERN_MAX_SIZE + 1);
+    size->sum[size->depth] = min_i64(size->sum[size->depth] + piece, SAP_PATTERN_MAX_SIZE + 1);
+    size->last = min_i64(piece, SAP_PATTERN_MAX_SIZE + 1);
 }
 
 static const char *close_group(struct size *size)
@@ -88,7 +86,7 @@ static const char *piece(struct str pattern, size_t at, struct size *size, size_
         if (count < 0) {
             return "has a { that is no count";
         }
-        count = min_i64(count, PATTERN_MAX_SIZE + 1) * size->last;
+        count = min_i64(count, SAP_PATTERN_MAX_SIZE + 1) * size->last;
         add(size, count); /* what it follows is there once already: reckoned a little too large */
         return NULL;
     case '*':
@@ -107,7 +105,7 @@ static const char *piece(struct str pattern, size_t at, struct size *size, size_
 static const char *fault_of(struct str pattern)
 {
     struct size size = {0};
-    if (!pattern.len || pattern.len > PATTERN_MAX_BYTES) {
+    if (!pattern.len || pattern.len > SAP_PATTERN_MAX_BYTES) {
         return "has more than 256 characters, or none";
     }
     for (size_t at = 0, behind; at < pattern.len; at = behind) {
@@ -120,9 +118,9 @@ static const char *fault_of(struct str pattern)
             return fault;
         }
     }
-    return size.depth                       ? "has a ( without its )"
-           : size.sum[0] > PATTERN_MAX_SIZE ? "stands for too much with all its counts"
-                                            : NULL;
+    return size.depth                           ? "has a ( without its )"
+           : size.sum[0] > SAP_PATTERN_MAX_SIZE ? "stands for too much with all its counts"
+                                                : NULL;
 }
 
 const char *sap_pattern_compile(struct arena *arena, struct str pattern, regex_t **ret_regex)

@@ -6,6 +6,9 @@
 
 #include "base/arena.h"
 
+#define SAP_PATTERN_MAX_BYTES 256
+#define SAP_PATTERN_MAX_SIZE 1000 /* characters, its counts written out */
+
 /* Compile one that the whole text must match.
  *   out    ret_regex: in the arena; give back what it holds by regfree
  *   rule   ASCII, at most 256 characters; escapes only of punctuation; with all counts written out at most 1000 characters long

@@ -239,7 +239,7 @@ static bool read_once(struct sap_talk *talk, const char *method, struct str url,
                                 .headers = headers.items,
                                 .header_count = headers.count,
                                 .timeout_ms = talk->world->settings->read_timeout_ms,
-                                .answer_max_bytes = (size_t)4 << 20};
+                                .answer_max_bytes = SAP_ANSWER_MAX_BYTES};
     perform(talk, &outbound);
     classify(talk, false, false);
     return true;

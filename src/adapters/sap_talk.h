@@ -8,7 +8,8 @@
 
 #define SAP_SESSION_IDLE_MS                                                                        \
     1500000 /* 25 min: SAP ends a session after 30 (http/security_session_timeout) */
-#define SAP_BEARER_EARLY_MS 60000 /* a token is renewed so long before it ends */
+#define SAP_ANSWER_MAX_BYTES (4 << 20) /* of $metadata and other reads; whatever is longer is cut */
+#define SAP_BEARER_EARLY_MS 60000      /* a token is renewed so long before it ends */
 #define SAP_REFUSED_REST_MS                                                                        \
     60000 /* after a refused logon: longer than a conversation that was under way then goes on */
 

@@ -7,7 +7,6 @@
 #include "base/text.h"
 
 #define IDENTIFIER_MAX_BYTES 128
-#define TEXTS_MAX 1000
 
 struct str strict_pointer(const struct strict *strict, const char *name)
 {
@@ -242,9 +241,9 @@ const struct str *strict_texts(struct strict *strict, const char *name, bool low
     if (!list) {
         return NULL;
     }
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > TEXTS_MAX) {
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > STRICT_TEXTS_MAX) {
         strict_fault(strict, name, PROBLEM_invalid_member, "must be an array of at most %d texts",
-                     TEXTS_MAX);
+                     STRICT_TEXTS_MAX);
         return NULL;
     }
     struct str *texts = arena_array(strict->keep, struct str, yyjson_arr_size(list));

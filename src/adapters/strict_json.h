@@ -5,6 +5,8 @@
 
 #include "core/model.h"
 
+#define STRICT_TEXTS_MAX 1000 /* of one list */
+
 #define STRICT_MEMBERS_MAX 40
 
 struct strict {
