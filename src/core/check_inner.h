@@ -51,7 +51,8 @@ void check_find(struct replay *, const char *rule, int64_t seq, const char *form
     PRINTF(4, 5);
 typedef enum rc take_entry(struct replay *, struct call *, const struct entry *, void *context);
 /* Hand every entry from from_seq on to take(), oldest first; what a page needs is given back with it. */
-MUST enum rc check_each_entry(struct replay *, int64_t from_seq, take_entry *, void *context);
+MUST enum rc check_each_entry(struct replay *replay, int64_t from_seq, take_entry *take,
+                              void *context);
 
 /* --- check_record.c ------------------------------------------------------------------------------- */
 /* Learn from one entry, in order; the body that it speaks of must be the one that it names by its hash. */
