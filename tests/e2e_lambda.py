@@ -10,10 +10,10 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import traceback
+
+import runner
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "aws"))
@@ -451,33 +451,11 @@ def hourbell_carries_no_aws_code_and_bootstrap_no_sqlite(_folder):
         assert word in ours and word not in theirs, word
 
 
-def run_tests(tests, wanted, prefix, logs):
-    """Each test in a folder of its own; what the logs in there say last is shown if it fails. True if one failed or none ran."""
-    passed = failed = 0
-    for function in tests:
-        if wanted and not any(word in function.__name__ for word in wanted):
-            continue
-        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            try:
-                function(folder)
-                passed += 1
-            except Exception as wrong:  # each test says its own
-                failed += 1
-                line = traceback.extract_tb(wrong.__traceback__)[1].lineno
-                print(f"FAILED  {function.__name__}, line {line}: {type(wrong).__name__}: {str(wrong)[:1500]}", flush=True)
-                for path in (os.path.join(folder, name) for name in logs):
-                    if os.path.exists(path):
-                        with open(path, encoding="utf-8", errors="replace") as file:
-                            print("    " + file.read()[-1500:].replace("\n", "\n    "), flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0 or passed == 0
-
-
 def main():
     if not os.path.exists(BOOTSTRAP):
         print(f"FAILED  {BOOTSTRAP} is not built\n0 passed, 1 failed")
         return True
-    return run_tests(TESTS, WANTED, "hourbell-lambda-", ("out", "err"))
+    return runner.run_tests(TESTS, WANTED, "hourbell-lambda-", ("out", "err"))
 
 
 if __name__ == "__main__":

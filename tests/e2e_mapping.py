@@ -6,13 +6,12 @@ Usage: e2e_mapping.py BUILT_FOLDER [PART-OF-A-NAME...]. The last line is `N pass
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 import urllib.request
+
+import runner
 
 BUILT = os.path.abspath(sys.argv[1])
 WANTED = sys.argv[2:]
@@ -216,27 +215,16 @@ def what_does_not_answer_or_is_no_service_is_told(folder):
     assert not os.path.exists(mapping)
 
 
+def stop_what_is_left():
+    for process in RUNNING:
+        process.kill()
+        process.wait(30)
+        process.stderr.close()
+    RUNNING.clear()
+
+
 def main():
-    passed = failed = 0
-    for function in TESTS:
-        if WANTED and not any(word in function.__name__ for word in WANTED):
-            continue
-        folder = tempfile.mkdtemp(prefix="hourbell-mapping-")
-        try:
-            function(folder)
-            passed += 1
-        except Exception as wrong:  # each test says its own
-            failed += 1
-            line = traceback.extract_tb(wrong.__traceback__)[1].lineno
-            print(f"FAILED  {function.__name__}, line {line}: {type(wrong).__name__}: {wrong}", flush=True)
-        for process in RUNNING:
-            process.kill()
-            process.wait(30)
-            process.stderr.close()
-        RUNNING.clear()
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0 or passed == 0
+    return runner.run_tests(TESTS, WANTED, "hourbell-mapping-", after=stop_what_is_left)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
+
+import runner
 
 BUILT = os.path.abspath(sys.argv[1])
 WANTED = sys.argv[2:]
@@ -52,7 +52,6 @@ def free_port():
         return found.getsockname()[1]
 
 
-FOLDERS = []
 STARTED = []  # of process groups: main and a signal end what a test has left behind
 
 
@@ -412,32 +411,11 @@ def every_file_and_target_that_is_named_exists(folder):
 def main():
     def stop(number, _):
         signal.signal(number, signal.SIG_IGN)
-        stop_what_is_left()
-        for folder in FOLDERS:
-            shutil.rmtree(folder, ignore_errors=True)
-        os._exit(128 + number)
+        sys.exit(128 + number)  # the test in hand is cleared away as any other
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    passed = failed = 0
-    for function in TESTS:
-        if WANTED and not any(word in function.__name__ for word in WANTED):
-            continue
-        folder, began = tempfile.mkdtemp(prefix="hourbell-readme-"), time.monotonic()
-        FOLDERS.append(folder)
-        try:
-            function(folder)
-            passed += 1
-        except Exception as wrong:  # each test says its own
-            failed += 1
-            line = traceback.extract_tb(wrong.__traceback__)[1].lineno
-            print(f"FAILED  {function.__name__}, line {line}: {type(wrong).__name__}: {wrong}", flush=True)
-        stop_what_is_left()
-        shutil.rmtree(folder, ignore_errors=True)
-        if time.monotonic() - began > 20:
-            print(f"slow    {function.__name__} ({time.monotonic() - began:.1f} s)")
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0 or passed == 0
+    return runner.run_tests(TESTS, WANTED, "hourbell-readme-", after=stop_what_is_left)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ BUILT, WANTED = os.path.join(ROOT, os.environ.get("HOURBELL_BUILT", "build/dev")
 sys.argv = [sys.argv[0], BUILT]
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import e2e_lambda  # noqa: E402
+import runner  # noqa: E402
 
 RIE = os.path.join(ROOT, "build/rig/aws-lambda-rie")
 PATH = "/2015-03-31/functions/function/invocations"
@@ -180,7 +181,7 @@ def main():
     if not os.path.exists(RIE):
         print(f"FAILED  {RIE} is not installed: tests/aws/rig install\n0 passed, 1 failed")
         return True
-    return e2e_lambda.run_tests(TESTS, WANTED, "hourbell-rie-", ("log",))
+    return runner.run_tests(TESTS, WANTED, "hourbell-rie-", ("log",))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ WORDS = sys.argv[1:]
 sys.argv = [sys.argv[0], BUILT]
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import e2e_lambda  # noqa: E402
+import runner  # noqa: E402
 
 MACHINES = {"x86_64": 62, "arm64": 183}  # ELF's e_machine
 
@@ -146,11 +147,11 @@ def it_speaks_tls_and_believes_amazons_roots_alone(folder):
 
 def main():
     run("script/lambda")
-    return e2e_lambda.run_tests([the_libraries_hold_nothing_of_the_folder_they_were_built_in,
-                                 it_holds_the_program_with_its_exec_bit_and_the_mapping,
-                                 it_is_static_for_its_architecture_and_carries_no_sqlite,
-                                 both_run_and_answer, it_speaks_tls_and_believes_amazons_roots_alone,
-                                 built_again_in_another_folder_it_has_the_same_bytes],
+    return runner.run_tests([the_libraries_hold_nothing_of_the_folder_they_were_built_in,
+                             it_holds_the_program_with_its_exec_bit_and_the_mapping,
+                             it_is_static_for_its_architecture_and_carries_no_sqlite,
+                             both_run_and_answer, it_speaks_tls_and_believes_amazons_roots_alone,
+                             built_again_in_another_folder_it_has_the_same_bytes],
                                 WORDS, "hourbell-zip-", ())
 
 
