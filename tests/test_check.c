@@ -110,6 +110,25 @@ TEST(a_rejected_delivery_leaves_a_log_without_findings)
     engine_close(&engine);
 }
 
+TEST(an_update_that_is_cancelled_after_it_was_given_up_leaves_a_log_without_findings)
+{
+    struct engine engine;
+    engine_open(&engine);
+    engine.settings.max_attempts = 1;
+    engine_create(&engine, "Pump-7", "{\"a\":1}");
+    int64_t seq = engine_update(&engine, "Pump-7", "{\"a\":2}");
+    engine_next_hour(&engine);
+    struct lease lease = engine_lease(&engine, "Pump-7");
+    struct outcome missing = {.class = OUTCOME_NO_EFFECT, .code = STR("MISSING")};
+    missing.counts = missing.full_next = true;
+    engine_settle(&engine, &lease, missing);
+    CHECK_INT(engine_device(&engine, "Pump-7").work, WORK_DEAD);
+    CHECK_RC(engine_action(&engine, "Pump-7", ACTION_cancel, seq), RC_OK);
+    CHECK_INT(engine_device(&engine, "Pump-7").work, WORK_OPEN); /* all of it once more */
+    CHECK_STR(str_of(check(&engine, "Pump-7").first), "");
+    engine_close(&engine);
+}
+
 TEST(a_name_that_is_not_there_is_not_found)
 {
     struct engine engine;

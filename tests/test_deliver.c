@@ -35,6 +35,26 @@ TEST(an_update_is_not_due_before_the_next_boundary) /* P2 */
     engine_close(&engine);
 }
 
+TEST(
+    a_sender_that_slept_until_its_lease_was_over_says_nothing) /* not even a logon: SAP would count it */
+{
+    struct engine engine;
+    struct lease lease = engine_lease(due(&engine), "Pump-7");
+    struct outcome outcome;
+    engine_at(&engine, lease.lease_until_ms % HOUR_MS);
+    lease.mode = LEASE_READ_BACK;
+    deliver_send(&engine.world, engine_call(&engine), &lease, &outcome);
+    CHECK_INT(outcome.class, OUTCOME_UNSURE);
+    lease.mode = LEASE_SEND;
+    deliver_send(&engine.world, engine_call(&engine), &lease, &outcome);
+    CHECK_INT(outcome.class, OUTCOME_NO_EFFECT);
+    CHECK_STR(outcome.code, "NOT_SENT");
+    CHECK(!outcome.counts);
+    engine_settle(&engine, &lease, outcome);
+    CHECK_STR(engine_state(&engine, "Pump-7", 1), "pending");
+    engine_close(&engine);
+}
+
 TEST(three_updates_become_one_delivery_and_each_knows_it) /* P3 P7 */
 {
     struct engine engine;

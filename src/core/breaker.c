@@ -181,6 +181,7 @@ enum rc breaker_lease(struct world *world, struct call *call, struct str realm,
     TRY(breaker_commit(world, call, &breaker, &draft));
     *ret_lease = (struct lease){.mode = LEASE_PROBE, .realm = realm, .key = record->key};
     ret_lease->lease_no = record->flight.lease_no;
+    ret_lease->lease_until_ms = record->flight.lease_until_ms;
     ret_lease->trace_id = call->id;
     return RC_OK;
 }

@@ -30,6 +30,7 @@ struct facts {
     struct said_str name, owner, downstream_ref, hold_reason;
     struct said_i64 created_at_ms, accepted_at_ms, base;
     bool dead;         /* given up, and nobody has opened it again */
+    bool cancelled;    /* something of what had been given up was cancelled later */
     int64_t uncertain; /* the delivery that was told last as uncertain */
     bool effect_said;
     int64_t effect_low_ms, effect_high_ms, effect_window_ms;

@@ -121,6 +121,8 @@ enum rc check_learn(struct replay *replay, struct call *page_call, const struct 
     } else if (entry->kind == ENTRY_action) {
         learn_action(replay, entry, root);
     }
+    facts->cancelled =
+        entry->kind == ENTRY_cancelled || (facts->cancelled && entry->kind != ENTRY_dead);
     if (entry->delivery == 0) {
         return RC_OK;
     }
@@ -182,11 +184,18 @@ bool check_numbers(struct replay *replay)
     return true;
 }
 
+/* Given up, until the last of its updates is cancelled: then at most everything is to be sent once more. */
+static bool is_dead(const struct replay *replay)
+{
+    const struct facts *facts = &replay->facts;
+    return facts->dead && !(facts->cancelled && replay->device.pending_count == 0);
+}
+
 static void check_work(struct replay *replay)
 {
     const struct device *device = &replay->device;
     bool flying = device->flight.delivery != 0, open = device->from_seq != 0;
-    bool fits = false, dead = replay->facts.dead;
+    bool fits = false, dead = is_dead(replay);
     bool unsure = flying && replay->facts.uncertain == device->flight.delivery;
     switch (device->work) {
     case WORK_NONE:

@@ -58,6 +58,7 @@ static void lease_fill(struct world *world, struct call *call, const struct devi
     lease->trace_id = call->id;
     lease->lease_no = device->flight.lease_no;
     lease->first_sent_at_ms = device->flight.started_at_ms;
+    lease->lease_until_ms = device->flight.lease_until_ms;
     lease->send_from_at_ms = window_boundary(settings, window_slot(settings, call->now_ms));
     lease->send_before_at_ms = device->flight.send_before_at_ms;
 }
@@ -357,11 +358,28 @@ enum rc deliver_lease(struct world *world, struct call *call, struct str key,
 }
 
 /* --- send ------------------------------------------------------------------------------------------------ */
+/* A sender that slept until its lease was over (a suspended machine) says not a word: another has its place, and what it
+ * would begin with is a logon, of which three that are refused lock SAP's user. */
+static bool overslept(struct world *world, const struct lease *lease, struct outcome *outcome)
+{
+    outcome->started_at_ms = clock_now_ms(world->clock);
+    if (outcome->started_at_ms < lease->lease_until_ms) {
+        return false;
+    }
+    outcome->class = lease->mode == LEASE_SEND ? OUTCOME_NO_EFFECT : OUTCOME_UNSURE;
+    outcome->code = STR("NOT_SENT");
+    outcome->detail = STR("the lease was over before anything was sent");
+    return true;
+}
+
 void deliver_send(struct world *world, struct call *call, const struct lease *lease,
                   struct outcome *ret_outcome)
 {
     struct downstream *downstream = world_downstream(world, lease->realm);
     *ret_outcome = (struct outcome){.class = OUTCOME_UNSURE};
+    if (overslept(world, lease, ret_outcome)) {
+        return;
+    }
     switch (lease->mode) {
     case LEASE_SEND:
     case LEASE_RESEND:

@@ -148,6 +148,7 @@ struct lease {
     struct body body;
     struct str trace_id; /* the call's id: correlation header */
     int64_t lease_no, first_sent_at_ms;
+    int64_t lease_until_ms; /* nothing is asked of the downstream later */
     int64_t send_from_at_ms,
         send_before_at_ms; /* the window it was leased in; a clock may be set */
     int64_t
