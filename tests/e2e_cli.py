@@ -627,7 +627,7 @@ def an_import_that_was_killed_goes_on_and_repeats_nothing(folder):
 def each_line_has_one_result_however_often_the_importer_was_killed(folder):
     """P11"""
     path, results, state = (os.path.join(folder, name) for name in ("in.ndjson", "out.ndjson", "in.ndjson.hourbell-import"))
-    count = 4500
+    count = 9000
     write_lines(path, [{"device_name": f"R/{n}" if n % 100 == 7 else f"R-{n}"} for n in range(count)])
 
     def killed_behind(lines):
