@@ -87,6 +87,9 @@ void sim_sap_password(struct sim *sim)
 {
     sim->password_is_old = sim->profile.guarded && !sim->password_is_old && !sim->quiet;
     sim->counts[SIM_PASSWORDS] += sim->password_is_old;
+    if (sim->password_is_old) { /* SAP also counts refusals whose answer is lost, and those nobody can know of */
+        sap_mock_faults_clear(downstream_mock_sap(sim->downstream));
+    }
 }
 
 void sim_sap_open(struct sim *sim, struct call *call, struct downstream_mock_options *options)
@@ -173,6 +176,9 @@ static void fault_of_read(struct sim *sim, struct sap_fault *fault)
 void sim_fault(struct sim *sim)
 {
     struct sap_fault fault;
+    if (sim->password_is_old) {
+        return;
+    }
     if (sim_percent(sim, 70)) {
         fault_of_write(sim, &fault);
     } else {

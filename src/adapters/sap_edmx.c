@@ -201,12 +201,23 @@ static void note(struct reader *reader, struct str value)
     }
 }
 
+/* How an annotation's value may be written, as an attribute or as an element of that name. */
+static const char *const value_kinds[] = {"Bool", "String", "Path", "PropertyPath", "EnumMember"};
+
+static bool is_value(struct str name)
+{
+    size_t i = 0;
+    while (i < COUNT_OF(value_kinds) && !str_is(name, value_kinds[i])) {
+        i++;
+    }
+    return i < COUNT_OF(value_kinds);
+}
+
 /* A value may be an attribute; else it stands inside. */
 static void note_value(struct reader *reader, const char *const *attributes)
 {
-    static const char *const kinds[] = {"Bool", "String", "Path", "PropertyPath", "EnumMember"};
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        struct str value = value_of(attributes, "", kinds[i]);
+    for (size_t i = 0; i < COUNT_OF(value_kinds); i++) {
+        struct str value = value_of(attributes, "", value_kinds[i]);
         if (value.s) {
             note(reader, value);
             return;
@@ -260,8 +271,7 @@ static void XMLCALL on_start(void *context, const char *element, const char **at
         start_annotation(reader, given);
     } else if (str_is(name, "PropertyValue")) {
         start_member(reader, given);
-    } else if (str_is(name, "PropertyPath") || str_is(name, "Bool") || str_is(name, "EnumMember") ||
-               str_is(name, "Path") || str_is(name, "String")) {
+    } else if (is_value(name)) {
         reader->collects = true;
         text_open(&reader->words, reader->arena, 1024);
     }

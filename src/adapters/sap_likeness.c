@@ -146,9 +146,12 @@ static bool is_known(struct arena *arena, const struct words *words, struct str 
 {
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         struct words wanted;
+        if (!str_is(property, known[i].theirs)) {
+            continue;
+        }
         split(arena, str_of(known[i].ours), &wanted);
         int behind = words->count - wanted.count;
-        bool same = behind >= 0 && str_is(property, known[i].theirs);
+        bool same = behind >= 0;
         for (int k = 0; same && k < wanted.count; k++) {
             same = str_equal(words->at[behind + k], wanted.at[k]);
         }

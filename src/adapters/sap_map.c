@@ -317,17 +317,23 @@ static void add_name(struct text *names, struct str name)
     text_add_json(names, name);
 }
 
-void sap_map_drift(const struct sap_config *config, struct call *call, struct str device_name,
-                   struct str base, struct str bytes, yyjson_val *entity,
+struct sap_value *sap_map_values(const struct sap_config *config, struct call *call,
+                                 struct str device_name, struct str doc)
+{
+    struct sap_value *values =
+        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
+    return map_all(config, call, device_name, doc, false, values) == RC_OK ? values : NULL;
+}
+
+void sap_map_drift(const struct sap_config *config, struct call *call,
+                   const struct sap_value *known, struct str bytes, yyjson_val *entity,
                    struct str *ret_overwritten, struct str *ret_drift)
 {
-    struct sap_value *known =
-        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
     yyjson_val *body = read_sealed(call->arena, bytes);
     struct text overwritten, drift;
     text_open(&overwritten, call->arena, BODY_ROOM_BYTES);
     text_open(&drift, call->arena, BODY_ROOM_BYTES);
-    if (body && map_all(config, call, device_name, base, false, known) == RC_OK) {
+    if (body) {
         for (int i = 0; i < config->field_count; i++) {
             const struct sap_field *field = &config->fields[i];
             yyjson_val *now = yyjson_obj_getn(entity, field->field.s, field->field.len);
@@ -345,22 +351,18 @@ void sap_map_drift(const struct sap_config *config, struct call *call, struct st
     *ret_drift = text_str(&drift);
 }
 
-struct str sap_map_kept(const struct sap_config *config, struct call *call, struct str device_name,
-                        struct str base, struct str target)
+struct str sap_map_kept(const struct sap_config *config, struct call *call,
+                        const struct sap_value *known, struct str device_name, struct str target)
 {
-    struct sap_value *before =
-        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
-    struct sap_value *after =
-        arena_array(call->arena, struct sap_value, (size_t)config->field_count);
+    const struct sap_value *after = sap_map_values(config, call, device_name, target);
     struct text names;
-    text_open(&names, call->arena, BODY_ROOM_BYTES);
-    if (map_all(config, call, device_name, base, false, before) != RC_OK ||
-        map_all(config, call, device_name, target, false, after) != RC_OK) {
+    if (!after) {
         return STR("");
     }
+    text_open(&names, call->arena, BODY_ROOM_BYTES);
     for (int i = 0; i < config->field_count; i++) {
         const struct sap_field *field = &config->fields[i];
-        if (field->from == SAP_FROM_ATTRIBUTE && !field->clear && before[i].normal.len &&
+        if (field->from == SAP_FROM_ATTRIBUTE && !field->clear && known[i].normal.len &&
             !after[i].present) {
             add_name(&names, field->field);
         }

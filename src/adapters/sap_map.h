@@ -30,16 +30,20 @@ struct sap_compared {
 void sap_map_compare(const struct sap_config *, struct arena *, struct str bytes,
                      yyjson_val *entity, struct sap_compared *ret);
 
+/* The values of a document, one for each field. NULL = it cannot be mapped. */
+struct sap_value *sap_map_values(const struct sap_config *, struct call *, struct str device_name,
+                                 struct str doc);
+
 /* Fields that show something else than was last acknowledged: somebody changed them in the downstream. Names in JSON arrays:
- * those that the body overwrites, and the others ("" = none). in: base: the acknowledged document, not "" */
-void sap_map_drift(const struct sap_config *, struct call *, struct str device_name,
-                   struct str base, struct str bytes, yyjson_val *entity,
-                   struct str *ret_overwritten, struct str *ret_drift);
+ * those that the body overwrites, and the others ("" = none). in: known: values of the acknowledged document */
+void sap_map_drift(const struct sap_config *, struct call *, const struct sap_value *known,
+                   struct str bytes, yyjson_val *entity, struct str *ret_overwritten,
+                   struct str *ret_drift);
 
 /* Fields whose member is gone and which keep their value in the downstream, since the mapping does not say clear: names in a
  * JSON array, "" = none. */
-struct str sap_map_kept(const struct sap_config *, struct call *, struct str device_name,
-                        struct str base, struct str target);
+struct str sap_map_kept(const struct sap_config *, struct call *, const struct sap_value *known,
+                        struct str device_name, struct str target);
 
 /* The value to search for: the name in the search field's form. fails: RC_INVALID (the name cannot be folded) */
 MUST enum rc sap_map_search(const struct sap_config *, struct call *, struct str device_name,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "adapters/sap_edm.h"
+#include "adapters/sap_map.h"
 #include "base/nearest.h"
 #include "base/text.h"
 
@@ -102,6 +103,13 @@ bool sap_metadata_fits(enum sap_protocol protocol, const struct sap_field *field
     return false;
 }
 
+int sap_metadata_digits(struct str edm)
+{
+    return str_is(edm, "Edm.Int16")                              ? 4
+           : str_is(edm, "Edm.Byte") || str_is(edm, "Edm.SByte") ? 2
+                                                                 : 0;
+}
+
 static void check_length(struct comparing *at, int i, const struct edmx_property *found)
 {
     const struct sap_field *field = &at->config->fields[i];
@@ -144,14 +152,11 @@ static void check_digits(struct comparing *at, int i, const struct edmx_property
     }
 }
 
-/* Whole numbers up to which count of digits go into the type, whatever they are. */
 static void check_whole(struct comparing *at, int i, const struct edmx_property *found)
 {
     const struct sap_field *field = &at->config->fields[i];
-    int digits = str_is(found->type, "Edm.Int16")                                      ? 4
-                 : str_is(found->type, "Edm.Byte") || str_is(found->type, "Edm.SByte") ? 2
-                                                                                       : 10;
-    if (field->type == SAP_INTEGER && digits < 10 && (!field->max || field->max > digits)) {
+    int digits = sap_metadata_digits(found->type);
+    if (field->type == SAP_INTEGER && digits && (!field->max || field->max > digits)) {
         find(at, place(at, "fields", i, "max"), false,
              STR_FMT ": max is %d, the service has it as " STR_FMT ": say \"max\": %d",
              STR_ARG(field->field), field->max, STR_ARG(found->type), digits);
@@ -260,16 +265,6 @@ static bool has_key(const struct sap_config *config, struct str name)
     return false;
 }
 
-static bool has_field(const struct sap_config *config, struct str name)
-{
-    for (int i = 0; i < config->field_count; i++) {
-        if (str_equal(config->fields[i].field, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the service has and the mapping does not. */
 static void check_missing(struct comparing *at)
 {
@@ -279,7 +274,7 @@ static void check_missing(struct comparing *at)
             find(at, STR("/key"), false,
                  STR_FMT " is a part of the service's key, and missing here", STR_ARG(own->name));
         } else if (own->must && own->creatable && !own->key && at->config->create &&
-                   !has_field(at->config, own->name)) {
+                   !sap_map_field(at->config, own->name)) {
             find(at, STR("/fields"), true,
                  STR_FMT " is not mapped; the service calls it mandatory at a create",
                  STR_ARG(own->name));

@@ -23,5 +23,7 @@ MUST enum rc sap_metadata_compare(const struct sap_config *, struct call *, stru
 
 /* Does a value of the mapping's type go into a field of the service's type? */
 bool sap_metadata_fits(enum sap_protocol, const struct sap_field *, struct str edm);
+/* Whole numbers up to which count of digits go into a small type of the service, whatever they are; 0 = all of the mapping's. */
+int sap_metadata_digits(struct str edm);
 
 #endif

@@ -165,7 +165,7 @@ static void write_row(struct sap_op *op, struct text *out, size_t at)
 
 /* ---- answers ----------------------------------------------------------------------------------------- */
 
-static void add_version(struct sap_op *op)
+void sap_op_add_version(struct sap_op *op)
 {
     sap_op_add_header(op, op->target.v4 ? "OData-Version" : "DataServiceVersion",
                       op->target.v4 ? STR("4.0") : STR("2.0"));
@@ -182,7 +182,7 @@ static void answer_json(struct sap_op *op, int status, const struct text *body)
                       : text_numbers
                           ? STR("application/json;odata.metadata=minimal;IEEE754Compatible=true")
                           : STR("application/json;odata.metadata=minimal"));
-    add_version(op);
+    sap_op_add_version(op);
 }
 
 static void add_etag(struct sap_op *op, size_t at)
@@ -237,7 +237,7 @@ void sap_op_answer_root(struct sap_op *op)
 void sap_op_answer_empty(struct sap_op *op, size_t at)
 {
     op->answer->status = 204;
-    add_version(op);
+    sap_op_add_version(op);
     add_etag(op, at);
     if (op->target.v4 && sap_op_has_word(op, "prefer", "return=minimal")) {
         sap_op_add_header(op, "Preference-Applied", STR("return=minimal"));

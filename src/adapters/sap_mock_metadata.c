@@ -122,6 +122,5 @@ void sap_op_answer_metadata(struct sap_op *op)
     op->answer->status = 200;
     op->answer->body = text_str(&out);
     sap_op_add_header(op, "Content-Type", STR("application/xml"));
-    sap_op_add_header(op, op->target.v4 ? "OData-Version" : "DataServiceVersion",
-                      op->target.v4 ? STR("4.0") : STR("2.0"));
+    sap_op_add_version(op);
 }

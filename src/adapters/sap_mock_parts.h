@@ -153,6 +153,7 @@ void sap_op_answer_row(struct sap_op *, int status, size_t row);
 /* in: count: of all that fit, where fewer are shown */
 void sap_op_answer_rows(struct sap_op *, const size_t *rows, size_t shown, size_t count);
 void sap_op_answer_empty(struct sap_op *, size_t row); /* 204 */
+void sap_op_add_version(struct sap_op *);
 struct str sap_op_etag(struct arena *, const struct sap_row *);
 struct str sap_op_key_url(struct sap_op *, struct str equipment, int64_t end_at_ms);
 bool sap_op_has_word(const struct sap_op *, const char *header, const char *word);

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "adapters/sap_config_field.h"
 #include "adapters/sap_likeness.h"
+#include "adapters/sap_metadata.h"
 
 #define JSON_MAX_BYTES ((size_t)1 << 20)
 #define LIKELY 30 /* below it names have nothing to do with each other */
@@ -92,27 +94,16 @@ static enum rc find_name(struct drafting *draft, struct call *call)
 
 /* ---- pairs --------------------------------------------------------------------------------------------------------------- */
 
-static bool is_one_of(struct str type, const char *const *names)
-{
-    while (*names && !str_is(type, *names)) {
-        names++;
-    }
-    return *names != NULL;
-}
-
 /* The word of the mapping for a service's type. NULL = the mapping has none. */
 static const char *type_word(enum sap_protocol protocol, const struct edmx_property *property)
 {
-    static const char *const texts[] = {"Edm.String", "Edm.Guid", NULL};
-    static const char *const whole[] = {"Edm.Int32", "Edm.Int16", "Edm.Byte", "Edm.SByte", NULL};
-    static const char *const exact[] = {"Edm.Decimal", "Edm.Int64", NULL};
-    return is_one_of(property->type, texts)                                           ? "string"
-           : is_one_of(property->type, exact)                                         ? "decimal"
-           : is_one_of(property->type, whole)                                         ? "integer"
-           : str_is(property->type, protocol == SAP_V2 ? "Edm.DateTime" : "Edm.Date") ? "date"
-           : str_is(property->type, "Edm.DateTimeOffset")                             ? "datetime"
-           : str_is(property->type, "Edm.Boolean")                                    ? "boolean"
-                                                                                      : NULL;
+    for (int i = 0; sap_config_types[i]; i++) {
+        const struct sap_field field = {.type = (enum sap_type)i};
+        if (sap_metadata_fits(protocol, &field, property->type)) {
+            return sap_config_types[i];
+        }
+    }
+    return NULL;
 }
 
 /* Do the values of the sample go into the property's type? */
@@ -216,19 +207,7 @@ static const struct pair *pair_of(const struct drafting *draft, const struct sam
 
 /* ---- the text --------------------------------------------------------------------------------------------------------- */
 
-static void add(struct drafting *draft, const char *format, ...) PRINTF(2, 3);
-static void add(struct drafting *draft, const char *format, ...)
-{
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
-    char *words = arena_alloc(draft->arena, (size_t)size + 1);
-    (void)vsnprintf(words, (size_t)size + 1, format, again);
-    va_end(again);
-    va_end(args);
-    text_add(&draft->json, (struct str){words, (size_t)size});
-}
+#define add(draft, ...) text_printf(&(draft)->json, __VA_ARGS__)
 
 static void add_text(struct drafting *draft, const char *name, struct str value)
 {
@@ -271,10 +250,8 @@ static void add_type(struct drafting *draft, const struct sample_member *member,
         if (scale) {
             add(draft, ", \"scale\": %lld", (long long)min_i64(scale, 15));
         }
-    } else if (str_is(property->type, "Edm.Int16")) {
-        add(draft, ", \"max\": 4");
-    } else if (str_is(property->type, "Edm.Byte") || str_is(property->type, "Edm.SByte")) {
-        add(draft, ", \"max\": 2");
+    } else if (sap_metadata_digits(property->type)) {
+        add(draft, ", \"max\": %d", sap_metadata_digits(property->type));
     } else if (str_is(property->type, "Edm.String") && property->max) {
         add(draft, ", \"max\": %lld", (long long)property->max);
     }

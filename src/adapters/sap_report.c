@@ -189,11 +189,14 @@ void sap_report_before(const struct sap_talk *talk, yyjson_val *entity, struct s
 {
     const struct lease *lease = report->lease;
     report->before = values_in(talk, lease->body.bytes, entity);
-    if (lease->base.len) {
-        sap_map_drift(talk->config, talk->call, lease->device_name, lease->base, lease->body.bytes,
-                      entity, &report->overwritten, &report->drift);
-        report->kept = sap_map_kept(talk->config, talk->call, lease->device_name, lease->base,
-                                    lease->body.target);
+    const struct sap_value *known =
+        lease->base.len ? sap_map_values(talk->config, talk->call, lease->device_name, lease->base)
+                        : NULL;
+    if (known) {
+        sap_map_drift(talk->config, talk->call, known, lease->body.bytes, entity,
+                      &report->overwritten, &report->drift);
+        report->kept =
+            sap_map_kept(talk->config, talk->call, known, lease->device_name, lease->body.target);
     }
 }
 

@@ -209,6 +209,12 @@ static bool authorization(struct sap_talk *talk, struct str *ret_value)
 
 /* ---- single requests ---------------------------------------------------------------------------------------- */
 
+static struct str json_type(const struct sap_talk *talk)
+{
+    return talk->config->protocol == SAP_V2 ? STR("application/json")
+                                            : STR("application/json;IEEE754Compatible=true");
+}
+
 static bool common(struct sap_talk *talk, struct request_headers *headers)
 {
     struct str logon;
@@ -216,8 +222,7 @@ static bool common(struct sap_talk *talk, struct request_headers *headers)
         return false;
     }
     bool v2 = talk->config->protocol == SAP_V2;
-    struct str json = v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true");
-    add(headers, "Accept", talk->accept.len ? talk->accept : json);
+    add(headers, "Accept", talk->accept.len ? talk->accept : json_type(talk));
     add(headers, "Accept-Language", STR("en"));
     add(headers, "Authorization", logon);
     add(headers, "Cookie", talk->slot->cookies);
@@ -351,8 +356,7 @@ enum sap_class sap_talk_write(struct sap_talk *talk, const struct sap_write *wri
     if (!common(talk, &headers)) {
         return talk->class;
     }
-    add(&headers, "Content-Type",
-        v2 ? STR("application/json") : STR("application/json;IEEE754Compatible=true"));
+    add(&headers, "Content-Type", json_type(talk));
     add(&headers, v2 ? "DataServiceVersion" : "OData-Version", v2 ? STR("2.0") : STR("4.0"));
     if (!v2) { /* a create has to tell the key, an update nothing */
         add(&headers, "Prefer",

@@ -138,7 +138,7 @@ static bool opens(const struct call *call, const struct key *key, struct str sec
     return matching && key->version > 0 && key->deleted_at_ms == 0 && key->role != ROLE_NONE;
 }
 
-static struct principal principal_of(const struct key *key)
+struct principal auth_principal(const struct key *key)
 {
     return (struct principal){.id = key->id,
                               .owner = key->owner,
@@ -177,7 +177,7 @@ enum rc auth_check(struct world *world, struct call *call, const struct request 
         return call_refuse(call, PROBLEM_unauthorized,
                            "the credential is missing, unknown, expired or deleted");
     }
-    *ret_principal = principal_of(&key);
+    *ret_principal = auth_principal(&key);
     return RC_OK;
 }
 
@@ -197,7 +197,7 @@ enum rc auth_check_given(struct world *world, struct call *call, const struct re
         return call_refuse(call, PROBLEM_unauthorized,
                            "the credential is missing, unknown, expired or deleted");
     }
-    *ret_principal = principal_of(&key);
+    *ret_principal = auth_principal(&key);
     return RC_OK;
 }
 

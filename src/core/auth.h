@@ -25,6 +25,9 @@ MUST enum rc auth_check_given(struct world *, struct call *, const struct reques
  * throttled, or that the key is not in the store must not turn anybody away. fails: RC_BROKEN. */
 MUST enum rc auth_note_use(struct world *, struct call *, const struct principal *);
 
+/* Who a key stands for. */
+struct principal auth_principal(const struct key *);
+
 struct key_new {
     struct str owner, label;
     enum role role;

@@ -134,9 +134,8 @@ enum rc check_each_entry(struct replay *replay, int64_t from_seq, take_entry *ta
 
 /* In another window than the effect before it? Judged by the window that was set when it was delivered. An effect
  * dated before the last one is a clock that was set back: the system's log tells of it. */
-static void check_window(struct replay *replay, struct call *page_call, const struct entry *entry)
+static void check_window(struct replay *replay, const struct entry *entry, yyjson_val *root)
 {
-    yyjson_val *root = NULL;
     int64_t effect_at_ms = 0;
     /* more than a window before it: that effect's clock was wrong, and when it really was nobody knows (window.c, effect_at) */
     if (replay->effect_at_ms > entry->at_ms + replay->world->settings->window_ms) {
@@ -145,7 +144,7 @@ static void check_window(struct replay *replay, struct call *page_call, const st
     if (entry->kind != ENTRY_delivered) {
         return;
     }
-    if (json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) != RC_OK ||
+    if (!root ||
         iso_time_read(json_member_str(root, "effect_at", STR_NONE), &effect_at_ms) != RC_OK) {
         check_find(replay, "record", entry->seq, "a delivery without the time of its effect");
         return;
@@ -161,12 +160,19 @@ static void check_window(struct replay *replay, struct call *page_call, const st
 }
 
 /* Of one update by itself, and not what an operator gave up. */
-static bool is_own_cancel(struct call *page_call, const struct entry *entry)
+static bool is_own_cancel(const struct entry *entry, yyjson_val *root)
+{
+    return entry->kind == ENTRY_cancelled && root &&
+           str_is(json_member_str(root, "code", STR_NONE), "CANCELLED");
+}
+
+/* What an entry says; NULL = a patch, or not readable. */
+static yyjson_val *data_of(struct call *page_call, const struct entry *entry)
 {
     yyjson_val *root = NULL;
-    return entry->kind == ENTRY_cancelled &&
-           json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) == RC_OK &&
-           str_is(json_member_str(root, "code", STR_NONE), "CANCELLED");
+    bool said = entry->kind != ENTRY_update &&
+                json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) == RC_OK;
+    return said ? root : NULL;
 }
 
 static enum rc take_mark(struct replay *replay, struct call *page_call, const struct entry *entry,
@@ -178,8 +184,9 @@ static enum rc take_mark(struct replay *replay, struct call *page_call, const st
     replay->call = page_call; /* hashes are short-lived */
     check_entry(replay, before, str_of(sha_before), entry);
     replay->call = call;
-    check_window(replay, page_call, entry);
-    TRY(check_learn(replay, page_call, entry));
+    yyjson_val *data = data_of(page_call, entry);
+    check_window(replay, entry, data);
+    TRY(check_learn(replay, entry, data));
     snprintf(sha_before, 65, STR_FMT, STR_ARG(entry->sha));
     if ((replay->mark_count & (replay->mark_count - 1)) == 0) { /* at powers of two */
         size_t count = replay->mark_count ? 2 * replay->mark_count : 8;
@@ -193,7 +200,7 @@ static enum rc take_mark(struct replay *replay, struct call *page_call, const st
                                                         .to_seq = entry->to_seq,
                                                         .delivery = entry->delivery,
                                                         .kind = entry->kind,
-                                                        .own = is_own_cancel(page_call, entry),
+                                                        .own = is_own_cancel(entry, data),
                                                         .ended = entry->ended};
     replay->report->entry_count++;
     replay->report->update_count += entry->kind == ENTRY_update;

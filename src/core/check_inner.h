@@ -57,7 +57,7 @@ MUST enum rc check_each_entry(struct replay *replay, int64_t from_seq, take_entr
 
 /* --- check_record.c ------------------------------------------------------------------------------- */
 /* Learn from one entry, in order; the body that it speaks of must be the one that it names by its hash. */
-MUST enum rc check_learn(struct replay *, struct call *page_call, const struct entry *);
+MUST enum rc check_learn(struct replay *, const struct entry *, yyjson_val *data);
 /* May one reckon with the record's numbers? What may not is told. */
 bool check_numbers(struct replay *);
 /* The record's fields fit each other, and what was learned. */

@@ -97,10 +97,9 @@ static enum rc learn_seal(struct replay *replay, const struct entry *entry, stru
     return RC_OK;
 }
 
-enum rc check_learn(struct replay *replay, struct call *page_call, const struct entry *entry)
+enum rc check_learn(struct replay *replay, const struct entry *entry, yyjson_val *data)
 {
     struct facts *facts = &replay->facts;
-    yyjson_val *root = NULL;
     if (name_is_system(replay->device.key)) {
         return RC_OK; /* what it says is about the downstream */
     }
@@ -110,16 +109,16 @@ enum rc check_learn(struct replay *replay, struct call *page_call, const struct 
         facts->dead = false;
         return RC_OK;
     }
-    if (json_read(page_call->arena, entry->data, JSON_MAX_DEPTH + 2, &root, NULL) != RC_OK) {
+    if (!data) {
         check_find(replay, "record", entry->seq, "its data are not readable");
         return RC_OK;
     }
     if (entry->kind == ENTRY_created) {
-        say_str(replay, &facts->name, json_member_str(root, "device_name", STR_NONE));
-        say_str(replay, &facts->owner, json_member_str(root, "owner", STR_NONE));
+        say_str(replay, &facts->name, json_member_str(data, "device_name", STR_NONE));
+        say_str(replay, &facts->owner, json_member_str(data, "owner", STR_NONE));
         say_i64(&facts->created_at_ms, entry->at_ms);
     } else if (entry->kind == ENTRY_action) {
-        learn_action(replay, entry, root);
+        learn_action(replay, entry, data);
     }
     facts->cancelled =
         entry->kind == ENTRY_cancelled || (facts->cancelled && entry->kind != ENTRY_dead);
@@ -131,11 +130,11 @@ enum rc check_learn(struct replay *replay, struct call *page_call, const struct 
     }
     facts->dead = facts->dead || entry->kind == ENTRY_dead;
     facts->uncertain = entry->kind == ENTRY_uncertain ? entry->delivery : facts->uncertain;
-    learn_effect(replay, root);
-    if (json_member(root, "ref")) {
-        say_str(replay, &facts->downstream_ref, json_member_str(root, "ref", STR_NONE));
+    learn_effect(replay, data);
+    if (json_member(data, "ref")) {
+        say_str(replay, &facts->downstream_ref, json_member_str(data, "ref", STR_NONE));
     }
-    struct str seal_sha = json_member_str(root, "seal_sha", STR_NONE);
+    struct str seal_sha = json_member_str(data, "seal_sha", STR_NONE);
     return seal_sha.len ? learn_seal(replay, entry, seal_sha) : RC_OK;
 }
 

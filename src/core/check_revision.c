@@ -72,9 +72,9 @@ static enum rc take_update(struct replay *replay, struct call *page_call, struct
                            const struct entry *entry)
 {
     struct str patch = log_attributes(page_call, entry);
-    struct doc before = {.text = arena_copy(page_call->arena, revision->now.text)};
+    struct str before = arena_copy(page_call->arena, revision->now.text);
     TRY(doc_merge(replay, &revision->now, patch));
-    bool same = doc_equal(replay, before.text, revision->now.text);
+    bool same = doc_equal(replay, before, revision->now.text);
     if (entry->ended == ENDED_SATISFIED) {
         if (!same) {
             check_find(replay, "I4", entry->seq,

@@ -3,8 +3,6 @@
 #include "home/cmd_client.h"
 #include "home/text_file.h"
 
-#include <unistd.h>
-
 /* ---- what goes in --------------------------------------------------------------------------------------- */
 
 /* The JSON object of the second operand or of --file. It is read here only to be sure that it is one value: its rules

@@ -9,6 +9,7 @@
 #include "adapters/downstream_file.h"
 #include "adapters/downstream_odata.h"
 #include "adapters/sap_propose.h"
+#include "adapters/sap_talk.h"
 #include "adapters/secrets_file.h"
 #include "home/cmd.h"
 #include "home/config_args.h"
@@ -18,9 +19,10 @@
 #include "home/start.h"
 #include "home/text_file.h"
 
-#define METADATA_MAX_BYTES ((size_t)4 << 20) /* as from the service */
-#define ANY_FIELD                            /* enough of a mapping to ask the service */          \
-    "\"entity\":\"Any\",\"key\":[{\"field\":\"Key\",\"from\":\"ref\"}],\"mapping_version\":1,"     \
+/* Enough of a mapping to ask the service; one of V4 describes itself to V2 as well. */
+#define ANY_FIELD                                                                                  \
+    "\"protocol\":\"v2\",\"entity\":\"Any\",\"key\":[{\"field\":\"Key\",\"from\":\"ref\"}],"       \
+    "\"mapping_version\":1,"                                                                       \
     "\"resolve\":{\"field\":\"Any\"},\"fields\":[{\"field\":\"Any\",\"const\":\"\"}]}"
 
 struct drafted {
@@ -84,12 +86,11 @@ static void write_head(struct drafted *draft)
 
 /* ---- what the service says --------------------------------------------------------------------------------------------- */
 
-static int ask_with(struct drafted *draft, const char *protocol)
+static int ask_with(struct drafted *draft)
 {
     struct downstream *downstream = NULL;
     struct outcome outcome = {0};
-    struct str json = arena_printf(draft->args->arena, "{" STR_FMT "\"protocol\":\"%s\"," ANY_FIELD,
-                                   STR_ARG(draft->head), protocol);
+    struct str json = arena_printf(draft->args->arena, "{" STR_FMT ANY_FIELD, STR_ARG(draft->head));
     draft->call.item_count = 0;
     if (downstream_file_open_text(&draft->call, STR("odata"), STR("the options"), json,
                                   draft->world.secrets, 1, &downstream) != RC_OK) {
@@ -111,7 +112,7 @@ static int ask_service(struct drafted *draft)
         return command_fail(draft->args, EXIT_INVALID, "%s", draft->call.why);
     }
     draft->world.secrets = secrets;
-    int code = ask_with(draft, "v2"); /* a service of V4 describes itself as well */
+    int code = ask_with(draft);
     draft->world.secrets = NULL;
     secrets_file_close(secrets);
     return code;
@@ -120,7 +121,7 @@ static int ask_service(struct drafted *draft)
 static int read_metadata(struct drafted *draft)
 {
     const char *path = args_text(draft->args, "metadata", NULL);
-    int code = path ? text_file_read(draft->args, path, METADATA_MAX_BYTES, &draft->xml)
+    int code = path ? text_file_read(draft->args, path, SAP_ANSWER_MAX_BYTES, &draft->xml)
                     : ask_service(draft);
     if (code == EXIT_DONE && sap_edmx_read(&draft->call, draft->xml, &draft->edmx) != RC_OK) {
         return command_fail(draft->args, EXIT_INVALID, "%s", draft->call.why);

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "base/text.h"
 #include "core/api.h"
+#include "core/auth.h"
 #include "core/notice.h"
 #include "core/routes.h"
 #include "home/answer_options.h"
@@ -42,24 +43,19 @@ static enum rc find_role(struct lambda *lambda, struct call *call, struct proxy_
     if (!str_is(lambda->names.auth_type, "Iam")) {
         return RC_OK;
     }
-    event->principal = (struct principal){.role = ROLE_NONE}; /* no authorizer speaks here */
-    event->request.principal = NULL;
+    event->request.principal = NULL; /* no authorizer speaks here */
     if (!event->user_arn.len) {
         return RC_OK;
     }
     struct str arn = role_arn(call, event->user_arn);
     TRY(store_key_get(lambda->world.store, call, arn, &key));
     if (key.version == 0 && str_equal(arn, lambda->names.operator_role)) {
-        event->principal =
-            (struct principal){.id = arn, .realm = STR("live"), .role = ROLE_OPERATOR};
-    } else if (key.version > 0 && key.deleted_at_ms == 0) {
-        event->principal = (struct principal){.id = key.id,
-                                              .owner = key.owner,
-                                              .realm = key.realm,
-                                              .role = key.role,
-                                              .last_used_day = key.last_used_day};
+        key = (struct key){.id = arn, .version = 1, .realm = STR("live"), .role = ROLE_OPERATOR};
     }
-    event->request.principal = event->principal.role != ROLE_NONE ? &event->principal : NULL;
+    if (key.version > 0 && key.deleted_at_ms == 0 && key.role != ROLE_NONE) {
+        event->principal = auth_principal(&key);
+        event->request.principal = &event->principal;
+    }
     return RC_OK;
 }
 
