@@ -431,6 +431,29 @@ TEST(a_time_of_effect_that_was_set_back_with_the_clock_is_no_finding)
     expect(&engine, "Pump-7", "I2", "its last effect was at 0");
 }
 
+TEST(a_time_of_effect_behind_a_clock_that_was_set_back_on_the_way_is_no_finding)
+{
+    struct engine engine;
+    struct lease again;
+    engine_open(&engine);
+    engine_create(&engine, "Pump-7", "{}");
+    engine_update(&engine, "Pump-7", "{\"a\":1}");
+    engine_next_hour(&engine);
+    struct lease lease = engine_lease(&engine, "Pump-7");
+    int64_t wrong_ms = engine.clock.now_ms;
+    engine_update(&engine, "Pump-7", "{\"a\":2}");
+    clock_manual_step(&engine.clock, -24 * HOUR_MS);
+    engine_settle(
+        &engine, &lease,
+        (struct outcome){.class = OUTCOME_EFFECT, .code = STR("DONE"), .sent_at_ms = wrong_ms});
+    CHECK_RC(engine_try_lease(&engine, "Pump-7", &again), RC_NOT_DUE);
+    CHECK(engine_device(&engine, "Pump-7").effect_at_ms < wrong_ms);
+    clock_manual_step(&engine.clock, 25 * HOUR_MS);
+    engine_update(&engine, "Pump-7", "{\"a\":3}"); /* the clock is right again */
+    CHECK_STR(str_of(check(&engine, "Pump-7").first), "");
+    engine_close(&engine);
+}
+
 /* P7: each outcome names what was sealed. */
 TEST(each_outcome_in_the_log_holds_the_hash_of_what_was_sealed)
 {

@@ -131,6 +131,7 @@ enum rc check_learn(struct replay *replay, const struct entry *entry, yyjson_val
     facts->dead = facts->dead || entry->kind == ENTRY_dead;
     facts->uncertain = entry->kind == ENTRY_uncertain ? entry->delivery : facts->uncertain;
     learn_effect(replay, data);
+    doubt_effect(replay, entry->at_ms); /* the clock was set back while it was on its way */
     if (json_member(data, "ref")) {
         say_str(replay, &facts->downstream_ref, json_member_str(data, "ref", STR_NONE));
     }
