@@ -5,7 +5,6 @@ every command, option, file and target that they name exists.
 Usage: e2e_readme.py BUILT_FOLDER [PART-OF-A-NAME...]. The last line is `N passed, N failed`."""
 
 import glob
-import json
 import os
 import re
 import shlex

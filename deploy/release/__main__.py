@@ -43,12 +43,8 @@ def package(options, environment):
         store.put(environment.client("s3", region), environment.bucket(region), ".zip", data)
 
 
-def stamped(environment, path, parameters):
-    """The template as it is deployed: what is a snapshot is named by what it is made of."""
-    with open(environment.template, "rb") as file:
-        text = file.read()
-    if os.path.basename(environment.template) != "hourbell.yaml":
-        return text
+def stamped(path, parameters):
+    """deploy/hourbell.yaml as it is deployed: what is a snapshot is named by what it is made of."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(parameters, file)
         file.flush()
@@ -58,28 +54,27 @@ def stamped(environment, path, parameters):
 def release_of(environment, path):
     """What is to be rolled out: a template in S3, all its parameters but PlanKeys, the commit."""
     parameters = dict(environment.parameters)
-    with open(environment.template, encoding="utf-8") as file:
-        template = file.read()
-    if os.path.basename(environment.template) == "hourbell.yaml":
+    with open(environment.template, "rb") as file:
+        text = file.read()
+    is_product = os.path.basename(environment.template) == "hourbell.yaml"
+    if is_product:
         check_zip(path)
         with open(path, "rb") as file:
             code = store.sha256(file.read())
         parameters.update(CodeBucket=environment.bucket(), CodeKey=f"{code}.zip", Architecture=environment.architecture)
-    parameters = filled(template, environment.name, parameters)
+    parameters = filled(text, environment.name, parameters)
     parameters.pop("PlanKeys", None)
     commit = os.environ.get("CI_COMMIT_SHA") or subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    text = stamped(environment, path, parameters)
+    if is_product:
+        text = stamped(path, parameters)
     key = store.put(environment.client("s3"), environment.bucket(), ".yaml", text)
     return {"environment": environment.name, "template": key, "parameters": parameters, "commit": commit or "-"}
 
 
 def with_slots(environment, release):
     """PlanKeys belongs to the rotation, not to a release: it stays as it is out there."""
-    if environment.stack_set:
-        now = stack_set.parameters_now(stack_set.described(environment))
-    else:
-        now = stack.parameters_now(stack.described(environment.client("cloudformation"), environment.stack))
+    now = plan_keys.parameters_now(environment)
     return {**release, "parameters": {**release["parameters"], **({"PlanKeys": now["PlanKeys"]} if "PlanKeys" in now else {})}}
 
 

@@ -1,4 +1,5 @@
 """What is rolled out where: deploy/environments.yaml, checked; and AWS's clients for it."""
+import functools
 import os
 import sys
 
@@ -56,6 +57,7 @@ class Environment:
     def bucket(self, region=None):
         return f"{self.code_prefix}-{region or self.region}"
 
+    @functools.cache
     def account(self):
         """The account that we are in, and its partition."""
         arn = self.client("sts").get_caller_identity()["Arn"].split(":")

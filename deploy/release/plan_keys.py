@@ -21,13 +21,16 @@ def places(environment):
     return [(by_account[account], region, stack_set.stack_name(instance)) for (account, region), instance in sorted(found.items())]
 
 
+def parameters_now(environment):
+    """Of what is out there."""
+    if environment.stack:
+        return stack.parameters_now(stack.described(environment.client("cloudformation"), environment.stack))
+    return stack.parameters_now(stack_set.described(environment))
+
+
 def slots(environment):
     """The parameter PlanKeys as it is: A, AB or B; None where nothing is metered."""
-    if environment.stack:
-        found = stack.described(environment.client("cloudformation"), environment.stack)
-        now = stack.parameters_now(found)
-    else:
-        now = stack_set.parameters_now(stack_set.described(environment))
+    now = parameters_now(environment)
     return (now.get("PlanKeys") or "A") if has_keys(environment) else None
 
 
@@ -73,11 +76,10 @@ def newer(environment):
 def set_slots(environment, value):
     """The deployed template with another PlanKeys; nothing else changes, so no code rolls out."""
     say(f"{environment.name}: PlanKeys={value}")
+    now = parameters_now(environment)
     if environment.stack:
-        found = stack.described(environment.client("cloudformation"), environment.stack)
-        stack.update(environment, {**stack.parameters_now(found), "PlanKeys": value})
+        stack.update(environment, {**now, "PlanKeys": value})
         return
-    now = stack_set.parameters_now(stack_set.described(environment))
     for accounts in (environment.pilot, environment.accounts):
         here = [place for place in stack_set.instances(environment) if place[0] in accounts]
         if here:

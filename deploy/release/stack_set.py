@@ -6,7 +6,7 @@ import time
 import botocore.exceptions
 
 from environment import Refused, WAIT_S, asks, say
-from stack import CAPABILITIES, pairs, template_arguments
+from stack import CAPABILITIES, pairs, parameters_now, template_arguments
 from store import text
 
 
@@ -18,10 +18,6 @@ def described(environment):
         if asks(error, "StackSetNotFoundException"):
             return None
         raise
-
-
-def parameters_now(found):
-    return {p["ParameterKey"]: p.get("ParameterValue", "") for p in (found or {}).get("Parameters", [])}
 
 
 def instances(environment):
@@ -84,12 +80,13 @@ def wait(environment, operation):
 def make(environment, accounts, there):
     """The instances that are missing, region by region; the code lies in a bucket of each region, so that much is overridden."""
     cfn = environment.client("cloudformation")
+    has_code = "CodeBucket" in parameters_now(described(environment))
     for region in environment.regions:
         for account in accounts:
             if (account, region) in there:
                 continue
             overrides = environment.overrides_of(account, region)
-            if "CodeBucket" in parameters_now(described(environment)):
+            if has_code:
                 overrides["CodeBucket"] = environment.bucket(region)
             say(f"{environment.stack_set}: making {account} {region}")
             wait(environment, cfn.create_stack_instances(

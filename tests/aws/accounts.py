@@ -10,7 +10,6 @@ from moto import server
 from moto.cloudformation import models, parsing
 
 make_stack = models.StackInstance.__init__
-make_set = models.StackSet.__init__
 
 
 def stack_instance(self, account_id, region_name, stackset_id, stack_name, name, template, parameters, permission_model):

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 import zipfile
@@ -22,6 +21,11 @@ SERVICES = {"cfn": "cloudformation", "s3": "s3", "ssm": "ssm", "sqs": "sqs", "sn
 
 class Wrong(Exception):
     pass
+
+
+def expect(actual, wanted, what=""):
+    if actual != wanted:
+        raise Wrong(f"{what} is {actual!r}, expected {wanted!r}")
 
 
 def wait_for(what, ask, seconds=30, step=0.1):
@@ -257,21 +261,3 @@ def run_tests(names, words=()):
                   f"(line {at.tb_lineno} of {os.path.basename(at.tb_frame.f_code.co_filename)})", flush=True)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
-
-
-def start_mock_sap(program, port, *options):
-    """hourbell mock-sap with its controls: the process, once it answers."""
-    process = subprocess.Popen([program, "mock-sap", "--bind", f"127.0.0.1:{port}", "--control", *options],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def ready():
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/_mock/switches")
-            return connection.getresponse().status == 200
-        except OSError:
-            return False
-        finally:
-            connection.close()
-    wait_for("mock-sap", ready)
-    return process

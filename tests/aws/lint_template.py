@@ -3,6 +3,7 @@
 (deploy/lint/hourbell.guard) can say it.
 
     lint_template.py [WORD...]     lint_template.py --machine     the definition of the hourly run, as JSON"""
+import functools
 import glob
 import json
 import os
@@ -15,7 +16,7 @@ import jsonschema
 import yaml
 from cfnlint.decode import cfn_yaml
 
-from home import ROOT, Wrong, run_tests
+from home import ROOT, Wrong, expect, run_tests
 
 PATH = os.path.join(ROOT, "deploy/hourbell.yaml")
 TEMPLATE = cfn_yaml.load(PATH)
@@ -35,11 +36,6 @@ def of_type(kind):
 
 def properties(name):
     return RESOURCES[name]["Properties"]
-
-
-def expect(actual, wanted, what=""):
-    if actual != wanted:
-        raise Wrong(f"{what}: {actual!r}, expected {wanted!r}")
 
 
 def walk(node):
@@ -143,6 +139,7 @@ def test_the_run_is_what_tick_and_plan_expect():
 
 
 # --- alarms ------------------------------------------------------------------------------------------------------------
+@functools.cache
 def emitted():
     """{(metric, dimension's name or None): its values, None = any}, of the sources."""
     source = "".join(read(path) for path in glob.glob(os.path.join(ROOT, "src/home/*.c")))
@@ -340,8 +337,13 @@ def stamped(archive=b"zip", template=None, **values):
     return found
 
 
+@functools.cache
+def unchanged():
+    return stamped()
+
+
 def changed(**more):
-    before, after = stamped(), stamped(**more)
+    before, after = unchanged(), stamped(**more)
     return {name for name in before if before[name] != after[name]}
 
 

@@ -58,7 +58,9 @@ class Used:
     def note(self, authorization, service, target, body):
         key = re.search(r"Credential=([^/]+)/", authorization)[1]
         if key.startswith("ASIA"):  # a role's; tests themselves are root
-            handler = self.handlers.get(key) or self.handlers.setdefault(key, handler_of(key))
+            if not self.handlers.get(key):
+                self.handlers[key] = handler_of(key)
+            handler = self.handlers[key]
             used = {(handler, *one) for one in needed(service, target, body)}
             with self.lock:
                 self.found |= used

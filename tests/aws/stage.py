@@ -3,7 +3,6 @@ change. The zip's `bootstrap` is a script that reads them and becomes the real o
 import atexit
 import concurrent.futures
 import http.client
-import io
 import json
 import os
 import signal
@@ -11,8 +10,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
-import zipfile
 
 from home import ROOT, Home, Wrong, make_zip, mapping, wait_for
 
@@ -159,14 +156,9 @@ class Stage:
     def wipe(self):
         """Everything as after a deploy."""
         home = self.home
-        scan = {"TableName": home.out["TableName"], "ProjectionExpression": "pk, sk"}
-        while True:
-            page = home.ddb.scan(**scan)
+        for page in home.ddb.get_paginator("scan").paginate(TableName=home.out["TableName"], ProjectionExpression="pk, sk"):
             for item in page["Items"]:
                 home.ddb.delete_item(TableName=home.out["TableName"], Key=item)
-            if "LastEvaluatedKey" not in page:
-                break
-            scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         for url in (home.out["QueueUrl"], home.out["DlqUrl"]):
             home.sqs.purge_queue(QueueUrl=url)
         self.ask_sap("POST", "reset")
@@ -271,9 +263,3 @@ class Stage:
             self.sap.kill()
             self.sap.wait()
         self.kill_functions()
-
-
-def of_zip(path, name):
-    """A file of a zip."""
-    with zipfile.ZipFile(io.BytesIO(open(path, "rb").read())) as archive:
-        return archive.read(name)

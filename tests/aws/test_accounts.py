@@ -2,6 +2,7 @@
 """The templates that stand around deploy/hourbell.yaml: what an account needs before it (baseline, stack sets), without deploying them.
 What CloudFormation may do is held against AWS's own resource schemas, which say what each type's handlers call (cfn-lint carries them)."""
 import fnmatch
+import functools
 import glob
 import json
 import os
@@ -19,7 +20,7 @@ def template(name):
     return cfn_yaml.load(os.path.join(ROOT, f"deploy/{name}.yaml"))["Resources"]
 
 
-STACKS = [name for name in ("hourbell", "baseline", "console") if os.path.exists(os.path.join(ROOT, f"deploy/{name}.yaml"))]
+STACKS = ("hourbell", "baseline", "console")
 TYPES = {found["Type"] for name in STACKS for found in template(name).values()}
 ADMIN, EXECUTION = template("stackset-admin"), template("stackset-execution")
 
@@ -49,6 +50,7 @@ BESIDE = {"lambda:ListTags": "tags of a mapping", "cloudformation:*": "stack set
           "iam:UpdateAssumeRolePolicy": "a trust that changes", "logs:DescribeLogGroups": "reading"}
 
 
+@functools.cache
 def needed():
     found = {}
     for path in glob.glob(os.path.join(SCHEMAS, "*.json")):

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import defaultdict
 
-from home import ROOT, Wrong, run_tests, wait_for
+from home import ROOT, Wrong, expect, run_tests, wait_for
 from stage import Stage
 
 PORT = int(os.environ.get("RIG_PORT", "19000"))
@@ -25,11 +25,6 @@ DEVICES = int(os.environ.get("DEVICES", "1000"))
 STORM_S = 240  # of bad weather after the last update, if quiescence does not come first; then it must come
 FATES = {"double": 0.08, "drop": 0.08, "late": 0.08, "fail": 0.04}  # of each wake-up of the last test
 stage = Stage(PORT, BUILT, "faults", DownstreamConcurrency="4")
-
-
-def expect(actual, wanted, what=""):
-    if actual != wanted:
-        raise Wrong(f"{what} is {actual!r}, expected {wanted!r}")
 
 
 def begin():
@@ -422,28 +417,19 @@ def test_thousand_devices_through_everything():
 
 def work_left():
     """Devices whose work is not none."""
-    count = 0
-    scan = {"TableName": stage.home.out["TableName"], "IndexName": "work", "Select": "COUNT",
-            "FilterExpression": "NOT begins_with(work_pk, :n)", "ExpressionAttributeValues": {":n": {"S": "NOTICE"}}}
-    while True:
-        page = stage.home.ddb.scan(**scan)
-        count += page["Count"]
-        if "LastEvaluatedKey" not in page:
-            return count
-        scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    pages = stage.home.ddb.get_paginator("scan").paginate(
+        TableName=stage.home.out["TableName"], IndexName="work", Select="COUNT",
+        FilterExpression="NOT begins_with(work_pk, :n)", ExpressionAttributeValues={":n": {"S": "NOTICE"}})
+    return sum(page["Count"] for page in pages)
 
 
 def judge_accepted(accepted, rounds):
     """I1: whatever a client was told is in the log, once, and nothing else is."""
-    logs, scan = defaultdict(dict), {"TableName": stage.home.out["TableName"]}
-    while True:
-        page = stage.home.ddb.scan(**scan)
+    logs = defaultdict(dict)
+    for page in stage.home.ddb.get_paginator("scan").paginate(TableName=stage.home.out["TableName"]):
         for item in page["Items"]:
             if item["sk"]["S"].startswith("L#") and item["pk"]["S"].startswith("D#live/pump-"):
                 logs[item["pk"]["S"].removeprefix("D#live/")][int(item["sk"]["S"][2:])] = item
-        if "LastEvaluatedKey" not in page:
-            break
-        scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
     expect(len(logs), DEVICES, "logs")
     expect(len(accepted), DEVICES * rounds, "numbers of accepted updates")
     for (name, seq), attributes in accepted.items():

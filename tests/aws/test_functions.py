@@ -23,6 +23,7 @@ sys.argv = [sys.argv[0], BUILT]
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import boto3  # noqa: E402
 import e2e_lambda  # noqa: E402
+from home import mapping  # noqa: E402
 from runtime_api import Event  # noqa: E402
 
 TESTS, SHARED = [], {}
@@ -442,12 +443,9 @@ class GuardedSap:
         self.root = f"{folder}/guarded_root"
         self.restart(password)
         os.mkdir(self.root)
-        with open(os.path.join(ROOT, "downstream.json"), encoding="utf-8") as file:
-            mapping = json.load(file)
-        mapping["base_url"] = mapping["base_url"].replace(":8181", f":{self.port}")
-        mapping["auth"] = {"type": "basic", "user": "secret:sap/user", "password": "secret:sap/password"}
+        auth = {"type": "basic", "user": "secret:sap/user", "password": "secret:sap/password"}
         with open(f"{self.root}/downstream.json", "w", encoding="utf-8") as file:
-            json.dump(mapping, file)
+            json.dump(mapping(f"http://127.0.0.1:{self.port}", auth=auth), file)
 
     def restart(self, password):
         self.close()

@@ -11,18 +11,13 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from home import ROOT, Home, Wrong, make_zip, mapping, run_tests, wait_for
+from home import ROOT, Home, Wrong, expect, make_zip, mapping, run_tests, wait_for
 from stage import Stage
 
 PORT = int(os.environ.get("RIG_PORT", "19000"))
 BUILT = os.environ.get("HOURBELL_BUILT", os.path.join(ROOT, "build/dev"))
 START_MS, HOUR_MS = 1763978700000, 3600000  # 2025-11-24T10:05:00Z
 stage = Stage(PORT, BUILT, "whole")
-
-
-def expect(actual, wanted, what=""):
-    if actual != wanted:
-        raise Wrong(f"{what} is {actual!r}, expected {wanted!r}")
 
 
 def begin():

@@ -132,10 +132,6 @@ def tick():
     stage.home.invoke("Tick", {"scheduled_time": f"2026-11-22T{len(CHECKED) % 24:02d}:00:00Z"})
 
 
-def delivered_notice():
-    deliver()
-
-
 CASES = [
     ("Api", "dynamodb:GetItem", read), ("Api", "dynamodb:BatchGetItem", read_all), ("Api", "dynamodb:Query", read_log),
     ("Api", "dynamodb:PutItem", create), ("Api", "dynamodb:UpdateItem", create), ("Api", "sns:Publish", create),

@@ -8,7 +8,7 @@ import sys
 
 import botocore.exceptions
 
-from home import ROOT, Home, Wrong, make_zip, mapping, run_tests, wait_for
+from home import ROOT, Home, Wrong, expect, make_zip, mapping, run_tests, wait_for
 
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 from e2e_scenarios import make_credential  # noqa: E402 # pylint: disable=wrong-import-position
@@ -25,11 +25,6 @@ def deployed(name, **parameters):
     home = Home(PORT, name)
     home.put_secrets({"operator_key": OPERATOR}, f"/{name}")
     return home.deploy(ARCHIVE, SecretsPrefix=f"/{name}", **parameters)
-
-
-def expect(actual, wanted, what=""):
-    if actual != wanted:
-        raise Wrong(f"{what} is {actual!r}, expected {wanted!r}")
 
 
 def refused(text, **parameters):

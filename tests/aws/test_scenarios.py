@@ -19,7 +19,7 @@ import time
 
 from stage import Stage, Wrong
 from home import ROOT
-from e2e_scenarios import CLASSES, MOMENT, Player, parse
+from e2e_scenarios import MOMENT, Player, parse
 
 PORT = int(os.environ.get("RIG_PORT", "19000"))
 BUILT = os.environ.get("HOURBELL_BUILT", os.path.join(ROOT, "build/dev"))
