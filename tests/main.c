@@ -21,6 +21,7 @@
 #define SHOWN_MAX_BYTES (64 * 1024) /* of a failed test's output, from its end */
 
 const struct test *test_running;
+int test_patience = 1; /* limits are this many times as long */
 
 static struct test *tests;
 static size_t test_count;
@@ -28,7 +29,7 @@ static size_t test_count;
 struct options {
     char *const *filters; /* names must hold one of these */
     int filter_count;
-    int job_count, patience; /* patience: limits are this many times as long */
+    int job_count;
     bool slow, list, verbose, keep;
 };
 
@@ -277,7 +278,7 @@ static bool finish(struct job *job, int status, const struct options *options)
         show_output(job->output);
         if (job->timed_out) {
             printf("%s:%d: did not end within %d s\n", test->file, test->line,
-                   test->limit_s * options->patience);
+                   test->limit_s * test_patience);
         } else if (WIFSIGNALED(status)) {
             printf("%s:%d: ended by signal %d (%s)\n", test->file, test->line, WTERMSIG(status),
                    strsignal(WTERMSIG(status)));
@@ -320,7 +321,7 @@ static int64_t enforce_limits(struct job *jobs, const struct options *options)
     for (int i = 0; i < options->job_count; i++) {
         struct job *job = &jobs[i];
         if (job->test && !job->timed_out) {
-            int64_t limit_ms = (int64_t)job->test->limit_s * options->patience * 1000;
+            int64_t limit_ms = (int64_t)job->test->limit_s * test_patience * 1000;
             int64_t left_ms = job->started_at_ms + limit_ms - now;
             if (left_ms <= 0) {
                 job->timed_out = true;
@@ -409,7 +410,7 @@ static struct options options_of(int argc, char **argv)
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"patience", required_argument, NULL, 'p'},
                                           {0}};
-    struct options options = {.job_count = (int)sysconf(_SC_NPROCESSORS_ONLN), .patience = 1};
+    struct options options = {.job_count = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     for (int option; (option = getopt_long(argc, argv, "vj:", names, NULL)) != -1;) {
         switch (option) {
         case 'l':
@@ -428,7 +429,7 @@ static struct options options_of(int argc, char **argv)
             options.job_count = (int)strtol(optarg, NULL, 10);
             break;
         case 'p':
-            options.patience = (int)strtol(optarg, NULL, 10);
+            test_patience = (int)strtol(optarg, NULL, 10);
             break;
         default:
             fputs("usage: tests [--list] [--long] [--keep] [-v] [-jN] [--patience N] "

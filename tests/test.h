@@ -29,6 +29,8 @@ struct test {
 void test_register(struct test *);
 /* The test that this process runs, for tests that share one function. */
 extern const struct test *test_running;
+/* --patience: by how much everything may be slower here. For spans that a test gives to what it tests. */
+extern int test_patience;
 
 #define TEST(name) TEST_AS(name, false, 60)
 #define TEST_SLOW(name) TEST_AS(name, true, 600)
