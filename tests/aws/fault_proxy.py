@@ -4,14 +4,14 @@
     fault_proxy.py PORT UPSTREAM          UPSTREAM: http://127.0.0.1:19000
 
     POST /_fault/rules   [{"do": "throttle", "service": "dynamodb", "target": "TransactWriteItems", "times": 2, "rate": 0.05,
-                           "after": 1, "body": "part of the request"}]     takes the place of all rules; [] = none
+                           "after": 1, "body": "part of the request", "spare": "part of others"}]    takes the place of all rules; [] = none
     GET  /_fault/log     each request since the last DELETE: {"service", "target", "bytes", "status", "fault", "body",
                          of a batch "entries": how many, and "fates": what became of those that a rule `entries` met}
     DELETE /_fault/log   forgets it          POST /_fault/keep {"bodies": true}     bodies are kept, too
     GET  /_fault/used    the rights that functions have used since the proxy's start (rights.py)
 
-A rule is meant for requests of its service, action and text, as far as it names them; passes over the first `after` of these,
-then acts `times` often (without it: always) with the chance `rate` (without it: 1). The first rule that acts decides:
+A rule is meant for requests of its service, action and text, as far as it names them, not for those that hold `spare`; passes over the
+first `after` of these, then acts `times` often (without it: always) with the chance `rate` (without it: 1). The first that acts decides:
 
     throttle        refused as too fast, nothing done            conflict      TransactionConflict, nothing done
     500 503         an error, nothing done                       500_after     done, then an error
@@ -73,7 +73,7 @@ class Proxy(ThreadingHTTPServer):
         with self.lock:
             for rule in self.rules:
                 if rule.get("service", service) != service or rule.get("target", target) != target or \
-                        rule.get("body", "").encode() not in body:
+                        rule.get("body", "").encode() not in body or "spare" in rule and rule["spare"].encode() in body:
                     continue
                 rule["seen"] = rule.get("seen", 0) + 1
                 if rule["seen"] <= rule.get("after", 0) or rule.get("acted", 0) >= rule.get("times", 1 << 60) or \

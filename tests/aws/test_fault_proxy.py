@@ -71,6 +71,8 @@ def test_a_rule_acts_after_and_so_many_times():
     rules({"do": "500", "body": "counted", "after": 1, "times": 2})
     expect([put(n) for n in ("counted-1", "other", "counted-2", "counted-3", "counted-4")],
            ["", "", "InternalServerError", "InternalServerError", ""])
+    rules({"do": "500", "body": "counted", "spare": "counted-2"})
+    expect([put(n) for n in ("counted-1", "counted-2")], ["InternalServerError", ""])
 
 
 def test_wake_ups_are_dropped_doubled_late_and_refused_in_part():

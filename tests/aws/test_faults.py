@@ -22,7 +22,7 @@ BUILT = os.environ.get("HOURBELL_BUILT", os.path.join(ROOT, "build/dev"))
 START_MS = 1763978700000  # 2025-11-24T10:05:00Z: behind the real clock, which signatures and deadlines keep
 HOUR_MS = 3600000
 DEVICES = int(os.environ.get("DEVICES", "1000"))
-STORM_S = 240  # of bad weather after the last update, if quiescence does not come first; then it must come
+STORM_S = 120  # of bad weather after the last update, if quiescence does not come first; then it must come
 FATES = {"double": 0.08, "drop": 0.08, "late": 0.08, "fail": 0.04}  # of each wake-up of the last test
 stage = Stage(PORT, BUILT, "faults", DownstreamConcurrency="4")
 

@@ -46,8 +46,9 @@ GATEWAYS = {401}
 # What libcurl says of a broken connection, and SAP's own clock; and what waits to be told, which this home
 # tells right after the commit.
 WIRE = re.compile(r'(?<="notice":){[^}]*}|(?<="detail":"lost: )[^"]*|(?<="connection":")[^"]*|(?<="timestamp":")[^"]*')
+# Of ids, and hashes over ids and times.
 ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b|\bk_[a-z2-7]{10}\b|"
-                r"\bhb_(?:live|test)_[a-z2-7]{38}\b|\b[0-9a-f]{32}\b|(?<=\"sha\":\")[0-9a-f]{64}\b")  # the log's hashes: over ids and times
+                r"\bhb_(?:live|test)_[a-z2-7]{38}\b|\b[0-9a-f]{32}\b|(?:(?<=\"sha\":\")|(?<=\"seal_sha\":\"))[0-9a-f]{64}\b")
 DAY = re.compile(r'(?<="last_used_on":")\d{4}-\d\d-\d\d(?=")')
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
