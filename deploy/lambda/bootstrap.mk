@@ -3,9 +3,11 @@
 lambda_root := build/deps-lambda/$(LAMBDA_CPU)
 lambda_libs := $(abspath $(lambda_root))
 L := build/lambda/$(LAMBDA_CPU)
-lambda_home := main_lambda lambda_% answer_options config config_rules metrics nearest
+lambda_home := main_lambda lambda_% answer_options config config_rules metrics
+# what reads $metadata, for the command line alone: it needs expat
+lambda_not := edmx edmx_set metadata propose sample likeness
 lambda_all := $(filter-out src/adapters/store_sqlite% src/adapters/curl_load.c src/adapters/%_mock% src/adapters/notifier_webhook.c \
-    src/adapters/secrets_file.c src/adapters/sap_mock%,$(lib_src)) $(filter $(lambda_home:%=src/home/%.c),$(wildcard src/home/*.c))
+    src/adapters/secrets_file.c src/adapters/sap_mock% $(lambda_not:%=src/adapters/sap_%.c),$(lib_src)) $(filter $(lambda_home:%=src/home/%.c),$(wildcard src/home/*.c))
 lambda_objects := $(lambda_all:%.c=$L/obj/%.o) $L/obj/roots.o
 lambda_cflags := -std=gnu11 -O2 -UNDEBUG -fPIE -fno-common -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
     -fstack-protector-strong -ffile-prefix-map=$(CURDIR)/= $(warnings) -D_GNU_SOURCE -Dstrerrordesc_np=strerror -Isrc -isystem $(lambda_root)/root/include -include src/base/banned.h
