@@ -137,6 +137,14 @@ def proxy(method="GET", path="/devices", **more):
     return event
 
 
+def asked(method, path, body=None):
+    """The same of a customer whom the authorizer has let in."""
+    event = proxy(method, path, body=None if body is None else json.dumps(body))
+    event["multiValueHeaders"] = {"Content-Type": ["application/json"], "Idempotency-Key": ["x-1"]} if body else {}
+    event["requestContext"]["authorizer"] = {"key": "k_acme", "owner": "acme", "role": "customer", "realm": "live", "last_used_day": 99999999}
+    return event
+
+
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
@@ -385,13 +393,6 @@ def record(body):
 
 def whole_life_of_each_function():
     """Handler, events, and what each is posted as; the store is empty, forgets what it takes, and fails once."""
-    acme = {"key": "k_acme", "owner": "acme", "role": "customer", "realm": "live", "last_used_day": 99999999}
-
-    def asked(method, path, body=None):
-        event = proxy(method, path, body=None if body is None else json.dumps(body))
-        event["multiValueHeaders"] = {"Content-Type": ["application/json"], "Idempotency-Key": ["x-1"]} if body else {}
-        event["requestContext"]["authorizer"] = acme
-        return event
     shard = {"run": "2026-11-22T13", "at": "2026-11-22T13:00:00Z", "span_s": 120, "shard": 3}
     return {
         "tick": [(HOUR, "response"), (b"{]", "error"), (HOUR, "response")],

@@ -89,20 +89,25 @@ def it_is_static_for_its_architecture_and_carries_no_sqlite(folder):
         assert b"sqlite" not in elf.lower() and b"uv_loop" not in elf, arch
 
 
+def unpacked(arch, folder):
+    """A folder with what is in the zip, and how to start its program on this machine."""
+    here = tempfile.mkdtemp(dir=folder)
+    with zipfile.ZipFile(path_of(arch)) as archive:
+        archive.extract("bootstrap", here)
+        archive.extract("downstream.json", here)
+    os.chmod(f"{here}/bootstrap", 0o755)
+    if arch == {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine):
+        return here, f"{here}/bootstrap"
+    with open(f"{here}/emulated", "w", encoding="utf-8") as file:
+        cpu = "aarch64" if arch == "arm64" else arch
+        file.write(f'#!/bin/sh\nexec qemu-{cpu}-static "{here}/bootstrap" "$@"\n')
+    os.chmod(f"{here}/emulated", 0o755)
+    return here, f"{here}/emulated"
+
+
 def both_run_and_answer(folder):
     for arch in MACHINES:
-        here = tempfile.mkdtemp(dir=folder)
-        with zipfile.ZipFile(path_of(arch)) as archive:
-            archive.extract("bootstrap", here)
-            archive.extract("downstream.json", here)
-        os.chmod(f"{here}/bootstrap", 0o755)
-        program = f"{here}/bootstrap"
-        if arch != {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine):
-            program = f"{here}/emulated"
-            with open(program, "w", encoding="utf-8") as file:
-                cpu = "aarch64" if arch == "arm64" else arch
-                file.write(f'#!/bin/sh\nexec qemu-{cpu}-static "{here}/bootstrap" "$@"\n')
-            os.chmod(program, 0o755)
+        here, program = unpacked(arch, folder)
         more = {"program": program, "environment": {"LAMBDA_TASK_ROOT": here}}
         with e2e_lambda.tick(here, [e2e_lambda.Event(e2e_lambda.HOUR), e2e_lambda.Event({"scheduled_time": "x"})], **more) as f:
             f.api.wait(2, 60)
@@ -112,6 +117,37 @@ def both_run_and_answer(folder):
         with e2e_lambda.Function(here, "api", [e2e_lambda.Event(e2e_lambda.proxy())], **more) as f:
             f.api.wait(1, 60)
             assert json.loads(f.api.posts[0].body)["statusCode"] == 401, f.api.posts
+
+
+FIELDS = [{"field": name.upper(), "from": f"attributes.{name}", **rule} for name, rule in (
+    ("serial", {"pattern": "[A-Z]{2}-?[0-9]{3,5}"}), ("words", {"pattern": "[[:alpha:]]+( [[:alpha:]]+)*"}), ("either", {"pattern": "a|bc*|[]^x]"}),
+    ("mode", {"enum": ["on", "off"]}), ("seen", {"type": "datetime"}), ("day", {"type": "date"}),
+    ("weight", {"type": "decimal", "max": 6, "scale": 2}), ("text", {"max": 3}), ("ready", {"type": "boolean"}), ("count", {"type": "integer", "max": 4}))]
+RIGHT = {"serial": "AB-1234", "words": "ab Cd", "either": "bcc", "mode": "on", "seen": "2026-11-23T05:00:00Z", "day": "2026-11-23",
+         "weight": "1234.50", "text": "äöü", "ready": True, "count": 9999}
+WRONG = {"serial": "AB-12", "words": "ab  cd", "either": "cb", "mode": "of", "seen": "2026-11-23 05:00", "day": "2026-02-30",
+         "weight": "12345.5", "text": "äöüß", "ready": "yes", "count": 10000}
+
+
+def both_judge_values_as_the_server_home_does(folder):
+    """Another libc: its regular expressions are others."""
+    with open(os.path.join(ROOT, "downstream.json"), encoding="utf-8") as file:
+        mapping = json.load(file)
+    mapping["fields"] = mapping["fields"][:2] + FIELDS  # the name and the category
+    said = []
+    for program, here in [(e2e_lambda.BOOTSTRAP, folder)] + [unpacked(arch, folder)[::-1] for arch in MACHINES]:
+        with open(f"{here}/downstream.json", "w", encoding="utf-8") as file:
+            json.dump(mapping, file)
+        events = [e2e_lambda.Event(e2e_lambda.asked("POST", "/create-device", {"device_name": "Pump-7", "attributes": attributes}))
+                  for attributes in (RIGHT, WRONG)]
+        with e2e_lambda.Function(here, "api", events, program=program, environment={"LAMBDA_TASK_ROOT": here}) as f:
+            f.api.wait(2, 60)
+            answers = [json.loads(post.body) for post in f.api.posts]
+        assert [answer["statusCode"] for answer in answers] == [201, 400], (program, answers)
+        problem = json.loads(answers[1]["body"])
+        assert sorted(item["pointer"] for item in problem["errors"]) == sorted(f"/attributes/{name}" for name in WRONG), problem
+        said.append({**problem, "request_id": ""})
+    assert said[0] == said[1] == said[2], said
 
 
 def it_speaks_tls_and_believes_amazons_roots_alone(folder):
@@ -150,7 +186,7 @@ def main():
     return runner.run_tests([the_libraries_hold_nothing_of_the_folder_they_were_built_in,
                              it_holds_the_program_with_its_exec_bit_and_the_mapping,
                              it_is_static_for_its_architecture_and_carries_no_sqlite,
-                             both_run_and_answer, it_speaks_tls_and_believes_amazons_roots_alone,
+                             both_run_and_answer, both_judge_values_as_the_server_home_does, it_speaks_tls_and_believes_amazons_roots_alone,
                              built_again_in_another_folder_it_has_the_same_bytes],
                                 WORDS, "hourbell-zip-", ())
 
