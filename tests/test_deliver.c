@@ -35,8 +35,8 @@ TEST(an_update_is_not_due_before_the_next_boundary) /* P2 */
     engine_close(&engine);
 }
 
-TEST(
-    a_sender_that_slept_until_its_lease_was_over_says_nothing) /* not even a logon: SAP would count it */
+/* Not even a logon: SAP would count it. */
+TEST(a_sender_that_slept_until_its_lease_was_over_says_nothing)
 {
     struct engine engine;
     struct lease lease = engine_lease(due(&engine), "Pump-7");
