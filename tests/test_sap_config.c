@@ -96,6 +96,11 @@ TEST(what_is_wrong_in_a_mapping_is_named_with_its_place)
         {"\"scale\":3", "\"scale\":16", "/fields/9/scale: must be a number from 0 to 15"},
         {"\"map\":{\"berlin\":\"1010\"", "\"map\":{\"berlin\":1010",
          "/fields/12/map: must be an object of texts"},
+        {"\"attributes.vendor\",\"max\":256",
+         "\"attributes.vendor\",\"max\":3,\"map\":{\"a\":\"b\",\"c\":1}",
+         "/fields/3/map: must be an object of texts"},
+        {"\"attributes.vendor\",\"max\":256", "\"attributes.vendor\",\"max\":3,\"enum\":[\"a\",1]",
+         "/fields/3/enum: must be an array of texts"},
         {"\"read_before_write\":true", "\"read_before_write\":false",
          "/read_before_write: false means to overwrite blindly: say \"concurrency\": \"overwrite\" "
          "as well"},

@@ -75,6 +75,7 @@ static void read_choices(struct strict *strict, struct sap_field *field)
         return;
     }
     struct sap_choice *choices = arena_array(strict->keep, struct sap_choice, yyjson_obj_size(map));
+    field->choices = choices;
     yyjson_obj_iter_init(map, &members);
     while ((key = yyjson_obj_iter_next(&members)) != NULL) {
         yyjson_val *value = yyjson_obj_iter_get_val(key);
@@ -85,7 +86,6 @@ static void read_choices(struct strict *strict, struct sap_field *field)
         choices[field->choice_count++] = (struct sap_choice){
             arena_copy(strict->keep, json_str(key)), arena_copy(strict->keep, json_str(value))};
     }
-    field->choices = choices;
 }
 
 const char *const sap_config_types[] = {"string",   "decimal", "integer", "date",

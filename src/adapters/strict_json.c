@@ -251,7 +251,7 @@ const struct str *strict_texts(struct strict *strict, const char *name, bool low
     {
         if (!yyjson_is_str(item) || !yyjson_get_len(item)) {
             strict_fault(strict, name, PROBLEM_invalid_member, "must be an array of texts");
-            return NULL;
+            return texts; /* those before it */
         }
         struct str text = json_str(item);
         texts[(*ret_count)++] =

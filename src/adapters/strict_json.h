@@ -47,7 +47,7 @@ struct str strict_identifier(struct strict *, const char *name);
 struct str strict_address(struct strict *, const char *name, bool allow_http, struct str fallback);
 /* "secret:sap/user" -> sap/user */
 struct str strict_secret(struct strict *, const char *name);
-/* An array of texts. NULL = not there. */
+/* An array of texts. NULL = not there. Where one of them is none: those before it. */
 const struct str *strict_texts(struct strict *, const char *name, bool lower, int *ret_count);
 
 #endif
